@@ -1,0 +1,6 @@
+//! balance-gateway: one exact, live view of the balances held at many trading venues, served to many frontends.
+//!
+//! Modules in reading order; `ARCHITECTURE.md` is the map.
+
+pub mod model;
+pub mod venue;

@@ -1,0 +1,215 @@
+//! What is known of an account besides its rows.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Amount, UnixMs};
+
+/// Which account: the venue's name in the list of venues, and the operator's name for the account. Unique in a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountKey {
+    pub venue: &'static str,
+    pub account: Arc<str>,
+}
+
+/// How far an account's rows can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    /// Configured; nothing tried yet and nothing received.
+    Pending,
+    /// No rows yet; a connection is being made.
+    Connecting,
+    /// No rows yet; connected, waiting for the first complete snapshot.
+    Syncing,
+    /// A complete snapshot was taken in this connection, and the connection is proven alive.
+    Live,
+    /// As `Live`, but a part of the duties fails (the reason says which).
+    Degraded,
+    /// Rows are the last known ones; the upstream is not proven.
+    Stale,
+    /// The venue announced maintenance.
+    Maintenance,
+    /// The venue refuses the credentials; someone must act.
+    AuthFailed,
+    /// Switched off in the configuration.
+    Disabled,
+}
+
+impl AccountState {
+    /// Every state, for metrics and tests.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Connecting,
+        Self::Syncing,
+        Self::Live,
+        Self::Degraded,
+        Self::Stale,
+        Self::Maintenance,
+        Self::AuthFailed,
+        Self::Disabled,
+    ];
+
+    /// True where rows may be `live`.
+    pub const fn is_proven(self) -> bool {
+        matches!(self, Self::Live | Self::Degraded)
+    }
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Connecting => "connecting",
+            Self::Syncing => "syncing",
+            Self::Live => "live",
+            Self::Degraded => "degraded",
+            Self::Stale => "stale",
+            Self::Maintenance => "maintenance",
+            Self::AuthFailed => "auth_failed",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// Why an account is not `live`: a code to branch on, a text for people. The text never holds a payload or a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    pub code: ReasonCode,
+    pub text: Arc<str>,
+}
+
+impl Reason {
+    pub fn new(code: ReasonCode, text: impl Into<Arc<str>>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+/// The closed set of reasons. `docs/operations.md` gives each one's cure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonCode {
+    /// The first connection is under way.
+    Starting,
+    /// The venue closed the connection, or it broke.
+    UpstreamDisconnected,
+    /// The venue cannot be reached.
+    ConnectFailed,
+    /// Nothing proved the connection alive within the venue's liveness bound.
+    LivenessTimeout,
+    /// The venue asked for a reconnect.
+    VenueRestart,
+    /// The venue announced maintenance.
+    Maintenance,
+    /// The key or its secret is wrong, or the key was revoked.
+    WrongKey,
+    /// The venue finds our clock, or our nonce, out of its range.
+    ClockSkew,
+    /// The token has expired; a new one is needed.
+    TokenExpired,
+    /// The key is accepted but may not read balances.
+    MissingPermission,
+    /// Authentication failed in a way the venue also shows for good keys; a few slow retries are made.
+    AuthUncertain,
+    /// The venue limits us; we wait.
+    RateLimited,
+    /// No snapshot or acknowledgement came in time.
+    SyncTimeout,
+    /// The venue refused the subscription.
+    SubscribeRefused,
+    /// The periodic comparison with the venue's REST answer fails.
+    ReconcileFailed,
+    /// The venue's REST interface refuses our credentials.
+    RestUnauthorized,
+    /// The address or an option is wrong.
+    Configuration,
+    /// The venue sent what its documents do not allow.
+    ProtocolError,
+    /// More rows than the configured bound.
+    RowLimit,
+    /// The rows come from the state file of an earlier run.
+    WarmStart,
+    /// An operator asked for a fresh snapshot.
+    OperatorResync,
+    /// Switched off in the configuration.
+    Disabled,
+}
+
+impl ReasonCode {
+    /// The word on the wire, also used as a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::UpstreamDisconnected => "upstream_disconnected",
+            Self::ConnectFailed => "connect_failed",
+            Self::LivenessTimeout => "liveness_timeout",
+            Self::VenueRestart => "venue_restart",
+            Self::Maintenance => "maintenance",
+            Self::WrongKey => "wrong_key",
+            Self::ClockSkew => "clock_skew",
+            Self::TokenExpired => "token_expired",
+            Self::MissingPermission => "missing_permission",
+            Self::AuthUncertain => "auth_uncertain",
+            Self::RateLimited => "rate_limited",
+            Self::SyncTimeout => "sync_timeout",
+            Self::SubscribeRefused => "subscribe_refused",
+            Self::ReconcileFailed => "reconcile_failed",
+            Self::RestUnauthorized => "rest_unauthorized",
+            Self::Configuration => "configuration",
+            Self::ProtocolError => "protocol_error",
+            Self::RowLimit => "row_limit",
+            Self::WarmStart => "warm_start",
+            Self::OperatorResync => "operator_resync",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// Trading fees as the venue states them: fractions (`0.0005` is 0.05 %).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fees {
+    pub maker: Amount,
+    pub taker: Amount,
+}
+
+/// What a venue says of the account itself. `None` leaves what was known.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    pub fees: Option<Fees>,
+    /// The venue's statistics, a JSON object in its own words.
+    pub stats: Option<Box<RawValue>>,
+    /// What the key may do, a JSON object in the venue's own words.
+    pub permissions: Option<Box<RawValue>>,
+    /// Warnings for people, such as a key that may withdraw.
+    pub warnings: Option<Vec<String>>,
+}
+
+impl Facts {
+    /// True when both say the same.
+    pub fn same(&self, other: &Self) -> bool {
+        let raw = |r: &Option<Box<RawValue>>| r.as_deref().map(|r| r.get().to_owned());
+        self.fees == other.fees
+            && raw(&self.stats) == raw(&other.stats)
+            && raw(&self.permissions) == raw(&other.permissions)
+            && self.warnings == other.warnings
+    }
+}
+
+/// An account as clients see it.
+#[derive(Debug, Clone)]
+pub struct AccountRecord {
+    pub key: AccountKey,
+    pub state: AccountState,
+    /// When `state` was entered.
+    pub since: UnixMs,
+    /// Present where `state` is not `Live`.
+    pub reason: Option<Reason>,
+    pub facts: Facts,
+    /// Rows a reconcile had to correct, since the process started.
+    pub drift_count: u64,
+    /// When the venue's own REST answer or a fresh snapshot last confirmed the rows. `None`: never.
+    pub last_confirmed: Option<UnixMs>,
+    /// The commit that last changed this record.
+    pub gsn: u64,
+}

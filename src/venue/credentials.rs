@@ -1,0 +1,55 @@
+//! An account's secrets, readable under their names and replaceable while the account runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Secrets by name (`api_key`, `api_secret`, `jwt`, …). Clones share: what [`Credentials::replace`] sets is seen by all.
+#[derive(Clone, Default)]
+pub struct Credentials(Arc<ArcSwap<BTreeMap<String, SecretString>>>);
+
+impl Credentials {
+    pub fn new(secrets: BTreeMap<String, SecretString>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(secrets)))
+    }
+
+    /// For simulators and tests, where nothing is secret.
+    pub fn plain<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::new(secrets.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect())
+    }
+
+    /// The secret's present value. `None`: not configured.
+    pub fn get(&self, name: &str) -> Option<SecretString> {
+        self.0.load().get(name).cloned()
+    }
+
+    /// Is a secret of that name configured?
+    pub fn has(&self, name: &str) -> bool {
+        self.0.load().contains_key(name)
+    }
+
+    /// The names configured.
+    pub fn names(&self) -> Vec<String> {
+        self.0.load().keys().cloned().collect()
+    }
+
+    /// Puts re-read secrets in place. True when any differs.
+    pub fn replace(&self, secrets: BTreeMap<String, SecretString>) -> bool {
+        let old = self.0.load();
+        let same = old.len() == secrets.len()
+            && old.iter().zip(&secrets).all(|(a, b)| a.0 == b.0 && a.1.expose_secret() == b.1.expose_secret());
+        if !same {
+            self.0.store(Arc::new(secrets));
+        }
+        !same
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}

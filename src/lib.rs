@@ -2,5 +2,7 @@
 //!
 //! Modules in reading order; `ARCHITECTURE.md` is the map.
 
+pub mod access;
 pub mod model;
+pub mod server;
 pub mod venue;

@@ -1,0 +1,125 @@
+//! Keys: from what was configured to what a signature is checked with.
+//!
+//! A key fixes its algorithm. No key is ever used with an algorithm that a token asks for.
+
+use std::str::FromStr;
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::KeyConfig;
+
+/// The names an `algorithm` may have.
+pub const ALGORITHMS: [&str; 12] =
+    ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+
+/// The shortest modulus accepted for RSA, in bytes: 2048 bits, below which the cryptography refuses to verify.
+const MIN_RSA_BYTES: usize = 256;
+/// Uncompressed points: one byte of form, two coordinates.
+const P256_BYTES: usize = 65;
+const P384_BYTES: usize = 97;
+
+/// A key ready for use.
+pub(super) struct Key {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<String>,
+    pub(super) decoding: DecodingKey,
+}
+
+/// Makes every key ready, adding what is wrong to `problems`.
+pub(super) fn ready(configs: &[KeyConfig], problems: &mut Vec<(String, String)>) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::with_capacity(configs.len());
+    for (index, config) in configs.iter().enumerate() {
+        let key = match read(config) {
+            Ok(key) => key,
+            Err((field, message)) => {
+                problems.push((format!("keys[{index}].{field}"), message));
+                continue;
+            }
+        };
+        if key.kid.is_some() && keys.iter().any(|k| k.kid == key.kid && k.algorithm == key.algorithm) {
+            problems.push((format!("keys[{index}].kid"), "another key of this algorithm has the same kid".to_owned()));
+        }
+        keys.push(key);
+    }
+    keys
+}
+
+fn read(config: &KeyConfig) -> Result<Key, (&'static str, String)> {
+    let algorithm = Algorithm::from_str(&config.algorithm)
+        .map_err(|_| ("algorithm", format!("unknown algorithm; use one of {}", ALGORITHMS.join(", "))))?;
+    if config.kid.as_deref() == Some("") {
+        return Err(("kid", "is empty; name the key or leave kid out".to_owned()));
+    }
+    let decoding = match (algorithm.family(), &config.secret, &config.public_key) {
+        (AlgorithmFamily::Hmac, Some(secret), None) => symmetric(secret)?,
+        (AlgorithmFamily::Hmac, None, _) => return Err(("secret", "is missing; the HS… algorithms need `secret`".to_owned())),
+        (AlgorithmFamily::Hmac, Some(_), Some(_)) => {
+            return Err(("public_key", "has no use with the HS… algorithms; remove it".to_owned()));
+        }
+        (_, None, Some(pem)) => asymmetric(algorithm, pem).map_err(|message| ("public_key", message))?,
+        (_, _, None) => {
+            return Err(("public_key", format!("is missing; {} needs the issuer's public key as PEM", config.algorithm)));
+        }
+        (_, Some(_), Some(_)) => {
+            return Err(("secret", format!("has no use with {}; remove it", config.algorithm)));
+        }
+    };
+    Ok(Key { algorithm, kid: config.kid.clone(), decoding })
+}
+
+fn symmetric(secret: &SecretString) -> Result<DecodingKey, (&'static str, String)> {
+    if secret.expose_secret().is_empty() {
+        return Err(("secret", "is empty; anybody could sign with it".to_owned()));
+    }
+    Ok(DecodingKey::from_secret(secret.expose_secret().as_bytes()))
+}
+
+fn asymmetric(algorithm: Algorithm, pem: &SecretString) -> Result<DecodingKey, String> {
+    let pem = pem.expose_secret();
+    if pem.contains("PRIVATE KEY") {
+        return Err("is a private key; give the public half (openssl pkey -pubout)".to_owned());
+    }
+    let (read, kind) = match algorithm.family() {
+        AlgorithmFamily::Rsa => (DecodingKey::from_rsa_pem(pem.as_bytes()), "an RSA key"),
+        AlgorithmFamily::Ec => (DecodingKey::from_ec_pem(pem.as_bytes()), "an elliptic-curve key"),
+        AlgorithmFamily::Ed => (DecodingKey::from_ed_pem(pem.as_bytes()), "an Ed25519 key"),
+        AlgorithmFamily::Hmac => return Err("the HS… algorithms have no public key".to_owned()),
+    };
+    // The library's own message may quote the input.
+    let key = read.map_err(|_| format!("is not {kind} in PEM (-----BEGIN PUBLIC KEY-----), as {algorithm:?} needs"))?;
+    let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
+    match algorithm {
+        Algorithm::ES256 if bytes != P256_BYTES => Err("ES256 needs a key on the curve P-256".to_owned()),
+        Algorithm::ES384 if bytes != P384_BYTES => Err("ES384 needs a key on the curve P-384".to_owned()),
+        _ if key.family() == AlgorithmFamily::Rsa && bytes < MIN_RSA_BYTES => {
+            Err("is shorter than 2048 bits; use a longer RSA key".to_owned())
+        }
+        _ => Ok(key),
+    }
+}
+
+/// Names symmetric keys shorter than their hash: RFC 7518 §3.2 asks for at least as many bytes.
+pub(super) fn weak(configs: &[KeyConfig]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, config) in configs.iter().enumerate() {
+        let Some(wanted) = hash_bytes(&config.algorithm) else { continue };
+        if config.secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < wanted) {
+            found.push(format!(
+                "access.keys[{index}].secret: is shorter than {wanted} bytes, which {} asks for; make one with `openssl rand \
+                 -hex {wanted}`",
+                config.algorithm
+            ));
+        }
+    }
+    found
+}
+
+fn hash_bytes(algorithm: &str) -> Option<usize> {
+    match algorithm {
+        "HS256" => Some(32),
+        "HS384" => Some(48),
+        "HS512" => Some(64),
+        _ => None,
+    }
+}

@@ -1,9 +1,13 @@
 //! A token's signature and claims, judged.
+//!
+//! The library checks signatures and nothing else: its clock cannot be an argument, it has no word for a claim that is there but
+//! malformed, and its checks of `iss` and `aud` pass where the claims are missing.
 
 use std::sync::Arc;
 
+use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Validation, decode, decode_header};
+use jsonwebtoken::{crypto, decode_header};
 use serde_json::Value;
 
 use super::identity::MAX_PATTERNS;
@@ -37,26 +41,16 @@ pub(super) fn claims(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
     if candidates.is_empty() {
         return Err(AuthError::UnknownKey);
     }
+    let (signed, signature) = token.rsplit_once('.').ok_or(AuthError::Malformed)?;
     let mut refusal = AuthError::Algorithm;
     for key in candidates.into_iter().filter(|key| key.algorithm == header.alg) {
-        match decode::<Claims>(token, &key.decoding, &signature_only(key)) {
-            Ok(data) => return Ok(data.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => refusal = AuthError::Signature,
+        match crypto::verify(signature, signed.as_bytes(), &key.decoding, key.algorithm) {
+            Ok(true) => return insecure_decode_claims(token).map_err(|_| AuthError::Malformed),
+            Ok(false) => refusal = AuthError::Signature,
             Err(_) => return Err(AuthError::Malformed),
         }
     }
     Err(refusal)
-}
-
-/// The library checks the signature and nothing else: its clock cannot be an argument, and its checks of `iss` and `aud` pass
-/// where the claims are missing.
-fn signature_only(key: &Key) -> Validation {
-    let mut validation = Validation::new(key.algorithm);
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    validation
 }
 
 impl Access {

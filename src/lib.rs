@@ -3,6 +3,9 @@
 //! Modules in reading order; `ARCHITECTURE.md` is the map.
 
 pub mod access;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod model;
 pub mod server;
 pub mod venue;

@@ -1,0 +1,1 @@
+//! `demo`: the built-in simulators and the gateway against them.

@@ -1,0 +1,1 @@
+//! `simulate`: the venue simulators alone.

@@ -1,0 +1,1 @@
+//! `watch`: a live table of balances in the terminal.

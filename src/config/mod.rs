@@ -1,0 +1,99 @@
+//! From files and environment to each stage's own settings, or to everything that is wrong with them.
+//!
+//! No stage imports this module: it knows them. It opens no socket; it reads the configuration file and the secrets' files.
+
+mod accounts;
+mod error;
+mod layers;
+mod node;
+mod reader;
+mod secret;
+mod sections;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::venue::{VENUES, Venue};
+use crate::{access, server};
+use reader::Reader;
+
+pub use accounts::{AccountConfig, MAX_ACCOUNTS};
+pub use error::{ConfigErrors, ConfigProblem};
+pub use layers::{DEFAULTS, ENV_PREFIX};
+pub use secret::{SecretError, SecretSource};
+pub use sections::{LogConfig, LogFormat};
+
+/// The whole configuration, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it came from, for reading it anew. `None`: defaults and environment only.
+    pub file: Option<PathBuf>,
+    pub server: server::Config,
+    pub access: access::Config,
+    /// In the file's order, disabled ones included; the ids are unique.
+    pub accounts: Vec<AccountConfig>,
+    pub log: LogConfig,
+    /// Where to keep what outlives a restart. `None`: nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// What works but deserves a look, each with its key. Never holds a secret.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads and checks everything: built-in defaults, then `file`, then the variables in `env` that begin with [`ENV_PREFIX`].
+    /// `env` also answers `{ env = "NAME" }`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once, each with its key and its cure; no value of a secret is in it.
+    pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        Self::load_with(file, env, VENUES)
+    }
+
+    /// The same with another list of venues.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        venues: &'static [Venue],
+    ) -> Result<Self, ConfigErrors> {
+        let env: BTreeMap<String, String> = env.into_iter().collect();
+        let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
+        let root = layers::read(file, &env).map_err(fail)?;
+        let reader = Reader::new(env);
+        let mut config = Self::read(&reader, root, venues);
+        config.file = file.map(Path::to_path_buf);
+        secret::warn_of_open_config(&reader, file);
+        let (problems, mut warnings) = reader.finish();
+        if !problems.is_empty() {
+            return Err(fail(problems));
+        }
+        warnings.extend(access::warnings(&config.access));
+        config.warnings = warnings;
+        Ok(config)
+    }
+
+    fn read(reader: &Reader, root: node::Table, venues: &'static [Venue]) -> Self {
+        let mut top = reader.root(root);
+        let config = Self {
+            file: None,
+            server: top.section("server").map(sections::server).unwrap_or_default(),
+            access: top.section("access").map(sections::access).unwrap_or_default(),
+            accounts: accounts::read(reader, top.sections("accounts", MAX_ACCOUNTS), venues),
+            log: top.section("log").map(sections::log).unwrap_or_default(),
+            state_dir: top.text("state_dir").map(PathBuf::from),
+            warnings: Vec::new(),
+        };
+        top.finish();
+        config
+    }
+}
+
+/// The process's environment, without the variables whose name or value is not Unicode: they read as not set.
+pub fn process_env() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -1,0 +1,128 @@
+//! The sections that are not accounts: listeners, access, logs.
+
+use tracing_subscriber::EnvFilter;
+
+use super::reader::Section;
+use crate::access::{self, KeyConfig};
+use crate::server;
+
+/// Bounds of every time in milliseconds: what is shorter cannot work, what is longer is a typing error.
+const MS: std::ops::RangeInclusive<u64> = 100..=300_000;
+const LONG_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Directives of `tracing`'s filter: `info`, `info,balance_gateway::venue=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+pub(super) fn server(mut s: Section<'_>) -> server::Config {
+    let d = server::Config::default();
+    let config = server::Config {
+        listen: s.address("listen").unwrap_or(d.listen),
+        admin_listen: s.address("admin_listen").unwrap_or(d.admin_listen),
+        allowed_origins: origins(&mut s),
+        heartbeat_ms: s.integer("heartbeat_ms", LONG_MS).unwrap_or(d.heartbeat_ms),
+        auth_timeout_ms: s.integer("auth_timeout_ms", MS).unwrap_or(d.auth_timeout_ms),
+        max_connections: count(&mut s, "max_connections", 1..=1_000_000, d.max_connections),
+        max_connections_per_user: count(&mut s, "max_connections_per_user", 1..=1_000_000, d.max_connections_per_user),
+        max_frame_bytes: count(&mut s, "max_frame_bytes", 1_024..=16_777_216, d.max_frame_bytes),
+        max_requests_per_second: count(&mut s, "max_requests_per_second", 1..=100_000, d.max_requests_per_second),
+        request_burst: count(&mut s, "request_burst", 1..=100_000, d.request_burst),
+        write_stall_ms: s.integer("write_stall_ms", MS).unwrap_or(d.write_stall_ms),
+        drain_ms: s.integer("drain_ms", 0..=300_000).unwrap_or(d.drain_ms),
+        ping_interval_ms: s.integer("ping_interval_ms", LONG_MS).unwrap_or(d.ping_interval_ms),
+        admin_token: s.secret("admin_token"),
+    };
+    if config.listen == config.admin_listen && config.listen.port() != 0 {
+        s.problem("admin_listen", "is the same as server.listen; give it a port of its own");
+    }
+    s.finish();
+    config
+}
+
+/// An integer that fits the type wanted; the range sees to that.
+fn count<T: TryFrom<u64>>(s: &mut Section<'_>, name: &'static str, range: std::ops::RangeInclusive<u64>, default: T) -> T {
+    s.integer(name, range).and_then(|value| T::try_from(value).ok()).unwrap_or(default)
+}
+
+/// Browsers send scheme, host and port in lower case, and nothing after it.
+fn origins(s: &mut Section<'_>) -> Vec<String> {
+    let mut origins = s.texts("allowed_origins").unwrap_or_default();
+    for (index, origin) in origins.iter_mut().enumerate() {
+        origin.make_ascii_lowercase();
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or("");
+        if host.is_empty() || host.contains(['/', '?', '#', '@', '*', ' ']) {
+            let key = format!("allowed_origins[{index}]");
+            s.problem(&key, "wants scheme and host alone, such as \"https://app.example.com\", without a path or *");
+        }
+    }
+    origins
+}
+
+pub(super) fn access(mut s: Section<'_>) -> access::Config {
+    let d = access::Config::default();
+    if s.has("jwks") {
+        s.take("jwks");
+        s.problem("jwks", "is not supported yet; list the issuer's public keys under [[access.keys]]");
+    }
+    let config = access::Config {
+        issuer: s.text("issuer"),
+        audience: s.text("audience"),
+        accounts_claim: s.text("accounts_claim").unwrap_or(d.accounts_claim),
+        leeway_seconds: s.integer("leeway_seconds", 0..=300).unwrap_or(d.leeway_seconds),
+        keys: Vec::new(),
+    };
+    let keys: Vec<_> = s.sections("keys", access::MAX_KEYS).into_iter().map(key).collect();
+    // A key that could not be read has been reported; checking it again would report it twice.
+    let readable = keys.iter().all(Option::is_some);
+    let config = access::Config { keys: keys.into_iter().flatten().collect(), ..config };
+    if readable && let Err(problems) = access::Access::new(&config) {
+        for (field, message) in problems {
+            s.problem(&field, message);
+        }
+    }
+    s.finish();
+    config
+}
+
+/// `None` where a problem with the section itself is on record.
+fn key(mut s: Section<'_>) -> Option<KeyConfig> {
+    let algorithm = s.required_text("algorithm", &format!("give one of {}", access::ALGORITHMS.join(", ")));
+    let given = (s.has("secret"), s.has("public_key"));
+    let key = KeyConfig {
+        algorithm: algorithm.unwrap_or_default(),
+        kid: s.text("kid"),
+        secret: s.secret("secret"),
+        public_key: s.secret("public_key"),
+    };
+    let complete = !key.algorithm.is_empty() && given == (key.secret.is_some(), key.public_key.is_some());
+    s.finish();
+    complete.then_some(key)
+}
+
+pub(super) fn log(mut s: Section<'_>) -> LogConfig {
+    let d = LogConfig::default();
+    let level = s.text("level").unwrap_or(d.level);
+    if EnvFilter::try_new(&level).is_err() {
+        s.problem("level", "wants error, warn, info, debug or trace, or directives such as \"info,balance_gateway=debug\"");
+    }
+    let format = s.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]).unwrap_or(d.format);
+    s.finish();
+    LogConfig { level, format }
+}

@@ -2,5 +2,8 @@
 //!
 //! Modules in reading order; `ARCHITECTURE.md` is the map.
 
+pub mod cli;
 pub mod model;
+pub mod runtime;
+pub mod sim;
 pub mod venue;

@@ -78,3 +78,23 @@ fn venue_port(text: &str) -> Result<(String, u16), String> {
     let port = port.parse().map_err(|_| "wants a port from 0 to 65535 after the =")?;
     Ok((venue.to_owned(), port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn guide_is_itself_a_configuration_file() {
+        let fleet = Fleet::start(&[], FleetOptions { control: Some(0), ..FleetOptions::default() }).await.unwrap();
+        let text = guide(&fleet, "alice");
+        assert!(text.parse::<toml::Table>().is_ok() && text.contains("half_open"), "{text}");
+    }
+
+    #[test]
+    fn port_of_a_venue_is_read() {
+        assert_eq!(venue_port("p99=19001"), Ok(("p99".into(), 19_001)));
+        for text in ["p99", "p99=", "p99=x", "p99=70000", "p99=-1"] {
+            assert!(venue_port(text).is_err(), "{text}");
+        }
+    }
+}

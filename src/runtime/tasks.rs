@@ -73,7 +73,8 @@ impl Tasks {
     pub fn spawn(&self, name: impl Into<Arc<str>>, policy: Policy, task: impl Future<Output = ()> + Send + 'static) {
         let (name, stop, watch) = (name.into(), self.stop.clone(), self.watch.clone());
         // A panic ends its task alone: whatever the future borrowed dies with it, and shared state is behind locks.
-        self.tracker.spawn(AssertUnwindSafe(task).catch_unwind().map(move |end| watch.ended(name, policy, end.is_err(), &stop)));
+        self.tracker
+            .spawn(AssertUnwindSafe(task).catch_unwind().map(move |end| watch.ended(name, policy, end.is_err(), &stop)));
     }
 
     /// Asks every task to stop.

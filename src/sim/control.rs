@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{FaultError, SimServer};
-use crate::runtime::{Policy, Tasks};
+use crate::runtime::{Failure, Policy, Tasks};
 use crate::venue::sim::{Book, Move};
 
 /// Largest body: a movement is a few hundred bytes.
@@ -70,6 +70,11 @@ impl Control {
     /// Waits until it stops, asked to or by failing. May be cancelled.
     pub async fn stopping(&self) {
         self.tasks.stopping().await;
+    }
+
+    /// What broke inside. `None`: nothing.
+    pub fn failure(&self) -> Option<Failure> {
+        self.tasks.failure()
     }
 
     /// Stops listening. May be cancelled; the stop goes on.

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use futures_util::future::{join_all, select_all};
+use futures_util::future::{FutureExt, join_all, select_all};
 
 use super::{Control, SimServer, Trading};
 use crate::runtime::Failure;
@@ -111,17 +111,20 @@ impl Fleet {
         self.control.as_ref().map(Control::addr)
     }
 
-    /// Waits until a server stops, asked to or by failing; forever in an empty fleet. May be cancelled.
+    /// Waits until a server or the controls stop, asked to or by failing; forever in an empty fleet. May be cancelled.
     pub async fn stopping(&self) {
-        if self.servers.is_empty() {
+        let servers = self.servers.iter().map(|server| server.stopping().boxed());
+        let parts: Vec<_> = servers.chain(self.control.iter().map(|control| control.stopping().boxed())).collect();
+        if parts.is_empty() {
             return std::future::pending().await;
         }
-        select_all(self.servers.iter().map(|server| Box::pin(server.stopping()))).await;
+        select_all(parts).await;
     }
 
-    /// What broke inside a server. `None`: nothing.
+    /// What broke inside a server or the controls. `None`: nothing.
     pub fn failure(&self) -> Option<Failure> {
-        self.servers.iter().find_map(|server| server.failure())
+        let servers = self.servers.iter().find_map(|server| server.failure());
+        servers.or_else(|| self.control.as_ref().and_then(Control::failure))
     }
 
     /// Stops everything and waits for it. May be cancelled; the stop goes on.

@@ -232,11 +232,8 @@ impl Market {
     fn draw(&mut self, book: &Book, percent: std::ops::RangeInclusive<u64>) -> (Name, Name, Option<Amount>) {
         let (nth, quote) = (self.rng.usize(0..self.pairs.len()), self.rng.bool());
         let pair = &self.pairs[nth];
-        let (asset, worth) = if quote {
-            (&pair.quote, big(&pair.size) * &self.prices[nth])
-        } else {
-            (&pair.base, big(&pair.size))
-        };
+        let (asset, worth) =
+            if quote { (&pair.quote, big(&pair.size) * &self.prices[nth]) } else { (&pair.base, big(&pair.size)) };
         let scale = self.scale(book, nth, quote);
         let amount = positive(&share(&worth, self.rng.u64(percent), 100, scale), scale);
         (pair.wallet.clone(), asset.clone(), amount)

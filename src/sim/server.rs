@@ -35,6 +35,9 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// Fastest market, in moves a second.
 const MAX_RATE_HZ: f64 = 10_000.0;
 
+/// How far a market may be behind its pace and still catch up.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
 /// How long [`SimServer::stop`] waits for requests that are still being read.
 const STOP_WAIT: Duration = Duration::from_secs(1);
 
@@ -269,9 +272,13 @@ async fn trade(shared: Arc<Shared>, mut rate_hz: watch::Receiver<f64>) {
             let Some(next) = Duration::try_from_secs_f64(1.0 / pace).ok().and_then(|period| due.checked_add(period)) else {
                 return std::future::pending().await;
             };
-            // After a halt or a stall the market goes on from now; it does not catch up.
-            due = next.max(Instant::now());
-            sleep_until(due).await;
+            // Timers are good to a millisecond, so a fast market catches up on that; not on a halt or a stall.
+            due = next.max(Instant::now() - CATCH_UP);
+            if due > Instant::now() {
+                sleep_until(due).await;
+            } else {
+                tokio::task::yield_now().await;
+            }
         };
         tokio::select! {
             () = shared.tasks.stopping() => return,
@@ -311,7 +318,10 @@ fn seen(parts: &Parts, body: &[u8]) -> SimRequest {
     for (name, value) in &parts.headers {
         // The header map keeps names in lower case; one that repeats is a list (RFC 9110, 5.3).
         let value = String::from_utf8_lossy(value.as_bytes());
-        seen.headers.entry(name.as_str().to_owned()).and_modify(|list| *list = format!("{list}, {value}")).or_insert(value.into());
+        seen.headers
+            .entry(name.as_str().to_owned())
+            .and_modify(|list| *list = format!("{list}, {value}"))
+            .or_insert(value.into());
     }
     seen
 }
@@ -341,11 +351,8 @@ async fn open(shared: Arc<Shared>, request: &SimRequest, upgrade: WebSocketUpgra
 async fn rest(shared: &Shared, request: &SimRequest) -> Response {
     let (reply, slow_ms) = shared.with(|core, now| {
         let network = core.network.clone();
-        let reply = if network.rest_down {
-            SimReply::new(500, r#"{"error":"simulated outage"}"#)
-        } else {
-            core.request(now, request)
-        };
+        let reply =
+            if network.rest_down { SimReply::new(500, r#"{"error":"simulated outage"}"#) } else { core.request(now, request) };
         (reply, network.rest_slow_ms)
     });
     tokio::select! {

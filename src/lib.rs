@@ -7,5 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod model;
+pub mod runtime;
 pub mod server;
+pub mod sim;
 pub mod venue;

@@ -1,0 +1,23 @@
+//! What a long-running process needs under its feet: the clock, supervised tasks, retry delays, stop signals, cryptography.
+//!
+//! Nothing here knows what the process does; nothing else in the crate may spawn a task.
+
+mod backoff;
+mod clock;
+mod signals;
+mod tasks;
+
+pub use backoff::Backoff;
+pub use clock::Clock;
+pub use signals::stop_signal;
+pub use tasks::{Failure, How, Policy, Tasks};
+
+#[cfg(test)]
+mod tests;
+
+/// Makes aws-lc the process's cryptography, for TLS and for tokens. Call before the first connection or token; again is harmless.
+pub fn install_crypto() {
+    // Each refuses when a provider is in place already, which is what a second call wants.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}

@@ -63,6 +63,16 @@ impl OptionReader<'_> {
         })
     }
 
+    /// A text, or `default` where the option is absent. What it must look like is the caller's to check.
+    pub fn text(&mut self, name: &'static str, default: &'static str) -> String {
+        self.known.push(name);
+        let Some(value) = self.values.get(name) else { return default.to_owned() };
+        value.as_str().map(str::to_owned).unwrap_or_else(|| {
+            self.refuse(name, format!("wants a text (default {default:?})"));
+            default.to_owned()
+        })
+    }
+
     /// One of `choices`; the first is the default.
     pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&'static str, T)]) -> T {
         self.known.push(name);

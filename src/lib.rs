@@ -2,12 +2,21 @@
 //!
 //! Modules in reading order; `ARCHITECTURE.md` is the map.
 
+pub mod model;
+
+pub mod hub;
+pub mod store;
+pub mod venue;
+
 pub mod access;
+pub mod client;
+pub mod protocol;
+pub mod server;
+
+pub mod config;
+pub mod metrics;
+pub mod runtime;
+pub mod sim;
+
 pub mod app;
 pub mod cli;
-pub mod config;
-pub mod model;
-pub mod runtime;
-pub mod server;
-pub mod sim;
-pub mod venue;

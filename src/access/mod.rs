@@ -4,6 +4,7 @@
 //! argument, and the keys come from the configuration.
 
 mod error;
+mod grant;
 mod identity;
 mod keys;
 mod sign;
@@ -18,9 +19,10 @@ use crate::model::UnixMs;
 use keys::Key;
 
 pub use error::AuthError;
+pub use grant::{Directory, Grant, Listed};
 pub use identity::{Identity, Pattern};
 pub use keys::ALGORITHMS;
-pub use sign::{Grant, SignError, sign};
+pub use sign::{Claims, SignError, sign};
 
 /// The longest token looked at. Tokens of the common issuers hold 1 to 4 KiB.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

@@ -12,7 +12,7 @@ use crate::model::UnixMs;
 
 /// What a token shall say.
 #[derive(Debug, Clone, Copy)]
-pub struct Grant<'a> {
+pub struct Claims<'a> {
     /// The subject.
     pub user: &'a str,
     /// Account ids or patterns. `None`: no accounts claim, so ownership decides. Empty: nothing is seen.
@@ -40,7 +40,7 @@ pub enum SignError {
 ///
 /// # Errors
 /// The key is not symmetric, or the grant is none that a token can hold.
-pub fn sign(config: &Config, key: &KeyConfig, grant: &Grant<'_>) -> Result<String, SignError> {
+pub fn sign(config: &Config, key: &KeyConfig, grant: &Claims<'_>) -> Result<String, SignError> {
     let algorithm = Algorithm::from_str(&key.algorithm).map_err(|_| SignError::Asymmetric)?;
     let secret = match (algorithm.family(), &key.secret) {
         (AlgorithmFamily::Hmac, Some(secret)) => secret,
@@ -58,7 +58,7 @@ pub fn sign(config: &Config, key: &KeyConfig, grant: &Grant<'_>) -> Result<Strin
     encode(&header, &claims(config, grant), &encoding).map_err(|_| SignError::Failed)
 }
 
-fn claims(config: &Config, grant: &Grant<'_>) -> Map<String, Value> {
+fn claims(config: &Config, grant: &Claims<'_>) -> Map<String, Value> {
     let issued = grant.issued_at.0.div_euclid(1000);
     let ttl = i64::try_from(grant.ttl_ms.div_ceil(1000)).unwrap_or(i64::MAX);
     let mut claims = Map::new();

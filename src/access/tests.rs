@@ -388,25 +388,25 @@ fn what_is_signed_here_is_accepted_here() {
     config.issuer = Some("me".into());
     config.audience = Some("you".into());
     let accounts = ["bfx-*".to_owned()];
-    let grant = Grant { user: "bob", accounts: Some(&accounts), issued_at: NOW, ttl_ms: 1_500 };
+    let grant = Claims { user: "bob", accounts: Some(&accounts), issued_at: NOW, ttl_ms: 1_500 };
     let token = sign(&config, &config.keys[0], &grant).unwrap();
     let access = Access::new(&config).unwrap_or_else(|p| panic!("{p:?}"));
     let identity = access.identify(&token, NOW).unwrap();
     assert_eq!(&*identity.user, "bob");
     assert_eq!(identity.expires_at, UnixMs(NOW.0 + 2_000));
     assert!(identity.sees("bfx-main", &[]) && !identity.sees("p99-main", &[]));
-    let unclaimed = sign(&config, &config.keys[0], &Grant { accounts: None, ..grant }).unwrap();
+    let unclaimed = sign(&config, &config.keys[0], &Claims { accounts: None, ..grant }).unwrap();
     assert_eq!(access.identify(&unclaimed, NOW).unwrap().accounts, None);
-    let nothing = sign(&config, &config.keys[0], &Grant { accounts: Some(&[]), ..grant }).unwrap();
+    let nothing = sign(&config, &config.keys[0], &Claims { accounts: Some(&[]), ..grant }).unwrap();
     assert_eq!(access.identify(&nothing, NOW).unwrap().accounts, Some(vec![]));
 }
 
 #[test]
 fn only_what_would_be_accepted_is_signed() {
     let config = config(vec![hs("HS256", None, SECRET), public("RS256", include_str!("fixtures/rsa.pub.pem"))]);
-    let grant = Grant { user: "bob", accounts: None, issued_at: NOW, ttl_ms: 1 };
+    let grant = Claims { user: "bob", accounts: None, issued_at: NOW, ttl_ms: 1 };
     assert_eq!(sign(&config, &config.keys[1], &grant), Err(SignError::Asymmetric));
-    assert_eq!(sign(&config, &config.keys[0], &Grant { user: "", ..grant }), Err(SignError::Subject));
+    assert_eq!(sign(&config, &config.keys[0], &Claims { user: "", ..grant }), Err(SignError::Subject));
     let accounts = [String::new()];
-    assert_eq!(sign(&config, &config.keys[0], &Grant { accounts: Some(&accounts), ..grant }), Err(SignError::Pattern));
+    assert_eq!(sign(&config, &config.keys[0], &Claims { accounts: Some(&accounts), ..grant }), Err(SignError::Pattern));
 }

@@ -72,6 +72,12 @@ struct LogArgs {
 enum Command {
     /// Run the gateway
     Serve(ConfigArgs),
+    /// See it live: simulated venues and a gateway against them, with nothing to configure
+    Demo(demo::DemoArgs),
+    /// Run the venue simulators alone, with their fault switches
+    Simulate(simulate::SimulateArgs),
+    /// Follow balances in the terminal
+    Watch(watch::WatchArgs),
     /// Say everything that is wrong with a configuration; exit 0 or 78
     CheckConfig(ConfigArgs),
     /// Sign a token with a configured symmetric key, for development
@@ -100,11 +106,29 @@ pub fn run() -> ExitCode {
     };
     match cli.command {
         Command::Serve(args) => serve::run(&args, &cli.log),
+        Command::Demo(args) => demo::run(&args, &cli.log),
+        Command::Simulate(args) => simulate::command(args, &cli.log),
+        Command::Watch(args) => watch::command(args),
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Health(args) => health::run(&args),
     }
     .into()
+}
+
+/// Runs a future on a runtime of its own; its error goes to stderr.
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Exit {
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            complain(&format_args!("balance-gateway: {error:#}"));
+            Exit::Failed
+        }
+    }
 }
 
 /// The configuration, or all of its problems on stderr.

@@ -5,6 +5,8 @@ use std::io::Write;
 
 use anyhow::Context;
 
+use super::{Exit, LogArgs, block_on, logs};
+use crate::config::LogConfig;
 use crate::runtime::{install_crypto, stop_signal};
 use crate::sim::{Fleet, FleetOptions};
 use crate::venue::VENUES;
@@ -27,6 +29,11 @@ pub struct SimulateArgs {
     /// User that sees the accounts, in the configuration printed
     #[arg(long, value_name = "USER", default_value = "alice")]
     pub owner: String,
+}
+
+pub(super) fn command(args: SimulateArgs, log: &LogArgs) -> Exit {
+    logs::start(&LogConfig::default(), log);
+    block_on(run(args))
 }
 
 /// Prints where each venue listens and how to configure a gateway for it, then runs until SIGINT or SIGTERM.

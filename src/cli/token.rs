@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::{ConfigArgs, Exit, complain, load, say, warn};
-use crate::access::{self, Config, Grant, KeyConfig, SignError};
+use crate::access::{self, Claims, Config, KeyConfig, SignError};
 use crate::model::UnixMs;
 
 /// A development token that outlives this is a mistake.
@@ -50,7 +50,7 @@ pub(super) fn run(args: &TokenArgs) -> Exit {
         }
     };
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let grant = Grant {
+    let grant = Claims {
         user: &args.sub,
         accounts: args.accounts.as_deref(),
         issued_at: UnixMs(since_1970.as_millis() as i64),

@@ -14,6 +14,10 @@ pub struct AccountKey {
     pub account: Arc<str>,
 }
 
+/// Names an account in this process. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountIdx(pub u32);
+
 /// How far an account's rows can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -26,6 +26,9 @@ pub enum VenueEvent {
     Facts(Facts),
     /// Order status, for `user:orders`.
     Orders(Vec<OrderUpdate>),
+    /// Part of a complete list could not be read. The account is `degraded` and not complete until a list is read whole; rows the
+    /// same message seems to lack read `stale` instead of zero. Comes before the [`VenueEvent::Snapshot`] it concerns.
+    Omitted(Reason),
     /// Proof that the connection lives.
     Alive,
     /// A message that could not be decoded: `what` names the place, never the content.
@@ -110,6 +113,8 @@ pub enum Field {
     Is(Amount),
     /// Computed by an identity the venue documents.
     Derived(Amount),
+    /// Zero, because a complete list does not name the row. Only the store says this; a session sends the list.
+    Absent,
 }
 
 /// A REST answer held against the rows.

@@ -4,13 +4,15 @@
 
 mod account;
 mod amount;
+mod changes;
 mod event;
 mod filter;
 mod row;
 mod time;
 
-pub use account::{AccountKey, AccountRecord, AccountState, Facts, Fees, Reason, ReasonCode};
+pub use account::{AccountIdx, AccountKey, AccountRecord, AccountState, Facts, Fees, Reason, ReasonCode};
 pub use amount::{Amount, AmountError};
+pub use changes::{Changes, Channel};
 pub use event::{
     Absence, AccountPush, Field, Freshness, OrderUpdate, Reconcile, RowUpdate, Scope, Snapshot, VenueEvent, Verdict,
 };

@@ -36,16 +36,24 @@ impl Credentials {
         self.0.load().keys().cloned().collect()
     }
 
+    /// Do both hold the same secrets now?
+    pub fn same(&self, other: &Self) -> bool {
+        same(&self.0.load(), &other.0.load())
+    }
+
     /// Puts re-read secrets in place. True when any differs.
     pub fn replace(&self, secrets: BTreeMap<String, SecretString>) -> bool {
         let old = self.0.load();
-        let same = old.len() == secrets.len()
-            && old.iter().zip(&secrets).all(|(a, b)| a.0 == b.0 && a.1.expose_secret() == b.1.expose_secret());
-        if !same {
+        let changed = !same(&old, &secrets);
+        if changed {
             self.0.store(Arc::new(secrets));
         }
-        !same
+        changed
     }
+}
+
+fn same(a: &BTreeMap<String, SecretString>, b: &BTreeMap<String, SecretString>) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.expose_secret() == b.1.expose_secret())
 }
 
 impl fmt::Debug for Credentials {

@@ -6,7 +6,9 @@
 
 pub mod bitfinex;
 mod budget;
+pub mod conn;
 mod credentials;
+pub mod link;
 mod liveness;
 pub mod moonbase;
 mod options;

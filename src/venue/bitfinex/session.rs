@@ -111,7 +111,10 @@ enum Phase {
     Syncing(Mono),
     Live,
     /// Since `since` some row may have missed a message; REST must agree with all rows by `until`.
-    Doubtful { since: Mono, until: Mono },
+    Doubtful {
+        since: Mono,
+        until: Mono,
+    },
     /// The venue is in maintenance; when to look for ourselves.
     Maintenance(Mono),
 }
@@ -221,9 +224,8 @@ impl Session for Stream {
     /// A connection stays authenticated until it closes, so new keys need a new one.
     fn on_credentials(&mut self, _now: Now, out: &mut Out) {
         let Some((key, secret)) = &self.keys else { return };
-        let same = |old: &SecretString, name| {
-            self.credentials.get(name).is_some_and(|new| new.expose_secret() == old.expose_secret())
-        };
+        let same =
+            |old: &SecretString, name| self.credentials.get(name).is_some_and(|new| new.expose_secret() == old.expose_secret());
         if !(same(key, "api_key") && same(secret, "api_secret")) {
             self.close(out, ErrorClass::Restart, ReasonCode::OperatorResync, "reconnecting with the new credentials");
         }

@@ -243,11 +243,9 @@ impl MoonbaseSession {
         let (rows, doubts, facts) = self.translate(portfolio, out);
         match policy {
             Updates::Full if wallets.is_empty() => {}
-            Updates::Full => out.event(VenueEvent::Snapshot(Snapshot {
-                freshness: Freshness::Stream,
-                scope: Scope::Wallets(wallets),
-                rows,
-            })),
+            Updates::Full => {
+                out.event(VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Wallets(wallets), rows }))
+            }
             Updates::Detect | Updates::Partial if rows.is_empty() => {}
             Updates::Detect | Updates::Partial => out.event(VenueEvent::Rows(rows)),
         }

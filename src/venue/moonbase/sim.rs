@@ -499,9 +499,8 @@ impl Sim for Moonbase {
             return refusal(404, "E0404");
         };
         let (key, secret) = (request.header("nova-key"), request.header("nova-secret"));
-        let known = |account: &&Account| {
-            account.credential("api_key") == Some(key) && account.credential("api_secret") == Some(secret)
-        };
+        let known =
+            |account: &&Account| account.credential("api_key") == Some(key) && account.credential("api_secret") == Some(secret);
         let Some(account) = self.accounts.iter().find(known).filter(|_| !self.faults.revoke_keys) else {
             return refusal(401, "E0101_UNAUTHENTICATED");
         };

@@ -209,7 +209,8 @@ fn account(index: usize, raw: RawAccount<'_>) -> Result<Account<'_>, DecodeError
     let list = raw.asset_balances.ok_or_else(|| broken(place("asset_balances: missing")))?;
     let mut assets = Vec::with_capacity(list.len());
     for (row, raw) in list.iter().enumerate() {
-        let name = raw.asset.and_then(name).ok_or_else(|| broken(format!("data[{index}].asset_balances[{row}].asset: not a name")))?;
+        let name =
+            raw.asset.and_then(name).ok_or_else(|| broken(format!("data[{index}].asset_balances[{row}].asset: not a name")))?;
         assets.push(asset(name, raw, || format!("data[{index}].asset_balances[{row}]")));
     }
     let rate = |raw: Option<&RawValue>| raw.and_then(|raw| Amount::from_json(raw).ok());
@@ -234,8 +235,7 @@ fn asset(name: Name, raw: &RawAsset<'_>, place: impl Fn() -> String) -> Asset {
         }
         None => None,
     };
-    let (balance, free, locked) =
-        (number("balance", raw.balance), number("free", raw.free), number("locked", raw.locked));
+    let (balance, free, locked) = (number("balance", raw.balance), number("free", raw.free), number("locked", raw.locked));
     let is = |amount: &Amount| Field::Is(amount.clone());
     let fields = match (&balance, &free, &locked) {
         _ if problem.is_some() => None,

@@ -1,0 +1,191 @@
+//! The accounts that run: which links exist, and how a changed configuration changes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::MAX_ROWS_PER_ACCOUNT;
+use crate::access::Listed;
+use crate::config::AccountConfig;
+use crate::metrics::Metrics;
+use crate::model::{AccountIdx, AccountKey};
+use crate::runtime::{Clock, Policy, Tasks};
+use crate::store::Store;
+use crate::venue::conn::{self, Ask};
+use crate::venue::link::{Link, LinkParts, Vitals};
+use crate::venue::{Connector, Shared};
+
+/// Asks waiting for one connection; more than a few mean that it hangs, and then the newest add nothing.
+const ASKS: usize = 8;
+
+pub(super) struct Accounts {
+    clock: Clock,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    tasks: Tasks,
+    shared: Arc<Shared>,
+    http: reqwest::Client,
+    running: Mutex<BTreeMap<Arc<str>, Account>>,
+}
+
+struct Account {
+    idx: AccountIdx,
+    config: AccountConfig,
+    /// `None`: disabled, or not started yet.
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    asks: mpsc::Sender<Ask>,
+    stop: CancellationToken,
+    vitals: Arc<Vitals>,
+}
+
+impl Accounts {
+    pub(super) fn new(clock: Clock, store: Arc<Store>, metrics: Arc<Metrics>, tasks: Tasks) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(std::time::Duration::from_secs(10))
+            .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("the HTTP client cannot be made")?;
+        Ok(Self { clock, store, metrics, tasks, shared: Arc::default(), http, running: Mutex::default() })
+    }
+
+    /// Brings the set of accounts in line with a configuration and lists them for access. Connections start with
+    /// [`Accounts::start`]; those whose settings did not change are not touched.
+    pub(super) fn apply(&self, configs: Vec<AccountConfig>) -> Vec<Listed> {
+        let mut running = self.running.lock();
+        let mut next = BTreeMap::new();
+        for config in configs {
+            let id = Arc::clone(&config.id);
+            let account = match running.remove(&id) {
+                Some(old) if old.config.venue.name == config.venue.name && old.config.enabled == config.enabled => {
+                    self.rekey(old, config)
+                }
+                Some(old) => {
+                    self.remove(old);
+                    self.add(config)
+                }
+                None => self.add(config),
+            };
+            next.insert(id, account);
+        }
+        for (_, gone) in std::mem::replace(&mut *running, next) {
+            self.remove(gone);
+        }
+        let listed = running.values().map(|a| Listed { idx: a.idx, key: key(&a.config), owners: a.config.owners.clone() });
+        listed.collect()
+    }
+
+    fn add(&self, config: AccountConfig) -> Account {
+        let idx = self.store.add_account(key(&config), config.enabled, MAX_ROWS_PER_ACCOUNT, self.clock.now());
+        Account { idx, config, connection: None }
+    }
+
+    fn remove(&self, account: Account) {
+        if let Some(connection) = account.connection {
+            connection.stop.cancel();
+        }
+        self.store.remove_account(account.idx);
+    }
+
+    /// The same account with other settings: its rows stay, as `stale`, until a new connection proves them.
+    fn rekey(&self, mut old: Account, config: AccountConfig) -> Account {
+        if same_settings(&old.config, &config) {
+            old.config.owners = config.owners;
+            return old;
+        }
+        if let Some(connection) = old.connection.take() {
+            connection.stop.cancel();
+        }
+        let reason = crate::model::Reason::new(crate::model::ReasonCode::OperatorResync, "the account's settings changed");
+        self.store.lost(old.idx, self.clock.now(), crate::model::AccountState::Stale, reason);
+        Account { idx: old.idx, config, connection: None }
+    }
+
+    /// Connects every enabled account that has no connection.
+    pub(super) fn start(&self) {
+        for account in self.running.lock().values_mut().filter(|a| a.config.enabled && a.connection.is_none()) {
+            let spec = &account.config.spec;
+            match (account.config.venue.connect)(spec, &self.shared) {
+                Ok(connector) => account.connection = Some(self.connect(account.idx, &account.config, connector)),
+                // The configuration was checked with the same call.
+                Err(problems) => tracing::error!(account = &*account.config.id, ?problems, "account not started"),
+            }
+        }
+    }
+
+    fn connect(&self, idx: AccountIdx, config: &AccountConfig, connector: Arc<dyn Connector>) -> Connection {
+        let link = Link::new(LinkParts {
+            idx,
+            account: config.id.to_string(),
+            venue: config.venue,
+            store: Arc::clone(&self.store),
+            metrics: Arc::clone(&self.metrics),
+            connector,
+            host: self.shared.host(&config.spec.ws_url, config.venue.limits),
+            seed: fastrand::u64(..),
+        });
+        let (asks, receiver) = mpsc::channel(ASKS);
+        let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
+        let run = conn::run(link, self.clock, self.http.clone(), receiver, stop.clone());
+        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, run);
+        Connection { asks, stop, vitals }
+    }
+
+    /// Reads secrets from their sources again; an account whose secrets changed is told.
+    pub(super) async fn reread_secrets(&self) {
+        let configs: Vec<_> = self.running.lock().values().map(|a| a.config.clone()).collect();
+        // Files may be on a slow mount.
+        let read = tokio::task::spawn_blocking(move || {
+            configs.into_iter().map(|config| (config.read_secrets(), config)).collect::<Vec<_>>()
+        });
+        for (secrets, config) in read.await.unwrap_or_default() {
+            match secrets {
+                Ok(secrets) => {
+                    if config.spec.credentials.replace(secrets) {
+                        tracing::info!(account = &*config.id, "credentials changed");
+                        self.ask(&config.id, Ask::CredentialsChanged);
+                    }
+                }
+                Err(problems) => {
+                    let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
+                    tracing::warn!(account = &*config.id, ?keys, "credentials cannot be read anew; the known ones stay");
+                }
+            }
+        }
+    }
+
+    /// Tells an account's connection; false when there is none.
+    pub(super) fn ask(&self, id: &str, ask: Ask) -> bool {
+        let running = self.running.lock();
+        let connection = running.get(id).and_then(|account| account.connection.as_ref());
+        connection.is_some_and(|connection| connection.asks.try_send(ask).is_ok())
+    }
+
+    /// Every account with its vitals.
+    pub(super) fn each(&self) -> Vec<(AccountIdx, AccountKey, Option<Arc<Vitals>>)> {
+        let running = self.running.lock();
+        let each = running.values().map(|a| (a.idx, key(&a.config), a.connection.as_ref().map(|c| Arc::clone(&c.vitals))));
+        each.collect()
+    }
+}
+
+fn key(config: &AccountConfig) -> AccountKey {
+    AccountKey { venue: config.venue.name, account: Arc::clone(&config.id) }
+}
+
+/// Would a connection made from either behave alike?
+fn same_settings(a: &AccountConfig, b: &AccountConfig) -> bool {
+    let (x, y) = (&a.spec, &b.spec);
+    x.ws_url == y.ws_url
+        && x.rest_url == y.rest_url
+        && x.wallets == y.wallets
+        && x.options == y.options
+        && x.credentials.same(&y.credentials)
+}

@@ -1,0 +1,294 @@
+//! From a checked configuration to a running gateway: the only module that knows every stage.
+//!
+//! [`App::bind`] makes everything and binds the listeners but runs nothing; [`App::run`] runs until told to stop, then drains.
+
+mod accounts;
+mod operator;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{self, Access, Directory};
+use crate::client::conn::Drain;
+use crate::client::{Deps, Limits};
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::runtime::{Clock, Policy, Tasks, install_crypto, stop_signal};
+use crate::server::{self, Front, admin};
+use crate::store::Store;
+use accounts::Accounts;
+
+/// Clients are asked to come back within this time, spread over it.
+const RECONNECT_WITHIN_MS: u64 = 5_000;
+/// How often secrets in files are looked at for a change.
+const SECRETS_EVERY: Duration = Duration::from_secs(5);
+/// Most rows of one account. What is beyond is refused aloud (`row_limit`).
+pub(crate) const MAX_ROWS_PER_ACCOUNT: usize = 200_000;
+
+/// A gateway that is set up and listens, but serves nothing yet.
+pub struct App {
+    gateway: Arc<Gateway>,
+    front: TcpListener,
+    admin: TcpListener,
+}
+
+/// Everything a running gateway holds.
+struct Gateway {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    access: Arc<ArcSwap<Access>>,
+    directory: Arc<Directory>,
+    accounts: Accounts,
+    /// What the gateway cannot do without: listeners, the hub, upstream connections.
+    core: Tasks,
+    /// Client connections, waited for while draining.
+    clients: Tasks,
+    drain: Drain,
+    /// Fires when the drain should begin.
+    stop: CancellationToken,
+    file: Option<std::path::PathBuf>,
+    server: ArcSwap<server::Config>,
+    /// The operator token's settings, fixed at the start.
+    admin: server::Config,
+}
+
+impl App {
+    /// Makes every stage and binds both listeners.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, keys that cannot be used: one sentence with the cure.
+    pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        install_crypto();
+        let front = listen(config.server.listen, "server.listen").await?;
+        let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
+        let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
+        metrics.process.start_time_seconds.set(clock.now().unix.0 as f64 / 1000.0);
+        let store = Store::new(new_epoch(&clock), Arc::clone(&metrics));
+        let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));
+        let core = Tasks::new();
+        let directory = Arc::new(Directory::default());
+        let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone())?;
+        let gateway = Arc::new(Gateway {
+            clock,
+            metrics,
+            store,
+            hub,
+            access: Arc::new(ArcSwap::from_pointee(make_access(&config.access)?)),
+            directory,
+            accounts,
+            core,
+            clients: Tasks::new(),
+            drain: Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS },
+            stop: CancellationToken::new(),
+            file: config.file.clone(),
+            server: ArcSwap::from_pointee(config.server.clone()),
+            admin: config.server,
+        });
+        gateway.directory.replace(gateway.accounts.apply(config.accounts));
+        Ok(Self { gateway, front, admin })
+    }
+
+    /// Where clients connect.
+    pub fn addr(&self) -> SocketAddr {
+        self.front.local_addr().expect("a bound listener has an address")
+    }
+
+    /// Where operators connect.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr().expect("a bound listener has an address")
+    }
+
+    /// Ends [`App::run`] gracefully when cancelled.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.gateway.stop.clone()
+    }
+
+    /// Serves until told to stop, then drains: no new clients, the present ones are told, and what is left after the
+    /// configured time is cut.
+    ///
+    /// # Errors
+    /// A part the gateway cannot do without ended by itself.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self { gateway, front, admin } = self;
+        tracing::info!(listen = %front.local_addr()?, admin = %admin.local_addr()?, epoch = gateway.store.epoch(), "serving");
+        gateway.spawn_core(front, admin);
+        tokio::select! {
+            () = gateway.stop.cancelled() => {}
+            () = gateway.core.stopping() => {}
+        }
+        gateway.drain().await;
+        gateway.core.failure().map_or(Ok(()), |failure| Err(failure.into()))
+    }
+}
+
+impl Gateway {
+    fn spawn_core(self: &Arc<Self>, front: TcpListener, admin: TcpListener) {
+        let routes = server::routes(Arc::new(self.front()));
+        let accepting = self.drain.begun.clone();
+        self.core.spawn("clients' listener", Policy::Fatal, {
+            let (gateway, serve) = (Arc::clone(self), server::serve(front, routes, self.clients.clone(), accepting));
+            async move {
+                serve.await;
+                // Its end is the drain's beginning; anything else would be a failure of the group.
+                gateway.core.stopping().await;
+            }
+        });
+        let routes = admin::routes(Arc::clone(self) as Arc<dyn admin::Operator>);
+        let stop = self.core.stop_token().clone();
+        self.core.spawn("operators' listener", Policy::Fatal, server::serve(admin, routes, self.core.clone(), stop));
+        let (hub, stop) = (Arc::clone(&self.hub), self.core.stop_token().clone());
+        self.core.spawn("hub", Policy::Fatal, async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = hub.run() => {}
+            }
+        });
+        let gateway = Arc::clone(self);
+        self.core.spawn("secrets", Policy::Detached, async move {
+            while !gateway.core.is_stopping() {
+                tokio::select! {
+                    () = gateway.core.stopping() => return,
+                    () = tokio::time::sleep(SECRETS_EVERY) => gateway.accounts.reread_secrets().await,
+                }
+            }
+        });
+        self.accounts.start();
+    }
+
+    fn front(&self) -> Front {
+        let config = self.server.load();
+        let limits = Limits {
+            heartbeat_ms: config.heartbeat_ms,
+            auth_timeout_ms: config.auth_timeout_ms,
+            ping_interval_ms: config.ping_interval_ms,
+            write_stall_ms: config.write_stall_ms,
+            max_frame_bytes: config.max_frame_bytes,
+            max_requests_per_second: config.max_requests_per_second,
+            max_requests_burst: config.request_burst,
+        };
+        Front {
+            deps: Arc::new(Deps {
+                hub: Arc::clone(&self.hub),
+                access: Arc::clone(&self.access),
+                directory: Arc::clone(&self.directory),
+                metrics: Arc::clone(&self.metrics),
+                limits,
+            }),
+            clock: self.clock,
+            tasks: self.clients.clone(),
+            drain: self.drain.clone(),
+            allowed_origins: config.allowed_origins.clone(),
+            max_connections: config.max_connections,
+            open: AtomicUsize::new(0),
+        }
+    }
+
+    async fn drain(&self) {
+        let limit = Duration::from_millis(self.server.load().drain_ms);
+        tracing::info!(clients = self.clients.running(), limit_ms = limit.as_millis() as u64, "draining");
+        self.stop.cancel(); // readiness reads it
+        self.drain.begun.cancel();
+        self.clients.stop();
+        if tokio::time::timeout(limit, self.clients.wait()).await.is_err() {
+            tracing::warn!(clients = self.clients.running(), "clients cut at the end of the drain");
+        }
+        self.core.stop();
+        if tokio::time::timeout(Duration::from_secs(3), self.core.wait()).await.is_err() {
+            tracing::warn!(tasks = self.core.running(), "tasks still run at exit");
+        }
+    }
+
+    /// Reads the configuration file again and puts it in place. What did not change goes on undisturbed.
+    fn reload(&self) -> Result<String, String> {
+        let config = Config::load(self.file.as_deref(), crate::config::process_env()).map_err(|errors| errors.to_string())?;
+        let access = make_access(&config.access).map_err(|error| error.to_string())?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let old = self.server.load();
+        let moved = old.listen != config.server.listen || old.admin_listen != config.server.admin_listen;
+        self.access.store(Arc::new(access));
+        self.directory.replace(self.accounts.apply(config.accounts));
+        self.accounts.start();
+        self.hub.wake_all();
+        Ok(if moved { "accounts and keys are in place; addresses change at the next start" } else { "in place" }.to_owned())
+    }
+}
+
+/// Runs the gateway until SIGINT or SIGTERM; a second one skips the drain. SIGHUP reloads.
+///
+/// # Errors
+/// What kept it from starting, or ended it early.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let app = App::bind(config).await?;
+    run_until_signal(app).await
+}
+
+/// The same for an app that was bound elsewhere.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn run_until_signal(app: App) -> anyhow::Result<()> {
+    let (stop, gateway) = (app.stop_token(), Arc::clone(&app.gateway));
+    let signals = async {
+        stop_signal().await.context("signals cannot be waited for")?;
+        stop.cancel();
+        stop_signal().await.context("signals cannot be waited for")?;
+        tracing::warn!("second signal: not waiting for clients");
+        anyhow::Ok(())
+    };
+    let reloads = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = signal(SignalKind::hangup()).context("signals cannot be waited for")?;
+        while hangup.recv().await.is_some() {
+            match gateway.reload() {
+                Ok(text) => tracing::info!(text, "configuration reloaded"),
+                Err(problems) => tracing::error!(%problems, "configuration not reloaded; nothing changed"),
+            }
+        }
+        std::future::pending::<anyhow::Result<()>>().await
+    };
+    tokio::select! {
+        ended = app.run() => ended,
+        ended = signals => ended,
+        ended = reloads => ended,
+    }
+}
+
+async fn listen(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("{key}: cannot listen on {addr}; choose another address or free it"))
+}
+
+fn make_access(config: &access::Config) -> anyhow::Result<Access> {
+    Access::new(config).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(|(key, message)| format!("access.{key}: {message}")).collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })
+}
+
+/// Differs from that of every earlier run: the start's microsecond and 20 random bits, in base 36.
+fn new_epoch(clock: &Clock) -> String {
+    let mut n = ((clock.now().unix.0 as u64) << 20) | fastrand::u64(..1 << 20);
+    let mut digits = Vec::new();
+    while n > 0 {
+        digits.push(char::from_digit((n % 36) as u32, 36).expect("a remainder of 36 is a digit of base 36"));
+        n /= 36;
+    }
+    digits.iter().rev().collect()
+}
+
+/// The operator token of a configuration.
+fn admin_token(config: &server::Config) -> Option<&SecretString> {
+    config.admin_token.as_ref()
+}

@@ -1,0 +1,61 @@
+//! What the admin listener may ask of the gateway.
+
+use secrecy::SecretString;
+
+use super::{Gateway, admin_token};
+use crate::metrics::{AccountLabels, Metrics};
+use crate::model::AccountState;
+use crate::server::admin::{AccountHealth, Operator};
+use crate::venue::conn::Ask;
+
+impl Operator for Gateway {
+    fn accounts(&self) -> Vec<AccountHealth> {
+        let records = self.accounts.each().into_iter().filter_map(|(idx, ..)| self.store.record(idx));
+        let health = records.map(|record| AccountHealth {
+            venue: record.key.venue,
+            account: record.key.account.to_string(),
+            state: record.state,
+            reason: record.reason.as_ref().map(|reason| (reason.code.as_str(), reason.text.to_string())),
+            had_snapshot: record.last_confirmed.is_some(),
+        });
+        health.collect()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn refresh_metrics(&self) {
+        let now = self.clock.now().mono;
+        for (idx, key, vitals) in self.accounts.each() {
+            let disabled = self.store.record(idx).is_none_or(|record| record.state == AccountState::Disabled);
+            let Some(proof) = vitals.and_then(|vitals| vitals.last_proof()).filter(|_| !disabled) else { continue };
+            let labels = AccountLabels { venue: key.venue, account: key.account.to_string() };
+            let age = now.0.saturating_sub(proof.0) as f64 / 1e6;
+            self.metrics.venue_age_seconds.get_or_create(&labels).set(age);
+        }
+        let caught = self.core.panics() + self.clients.panics();
+        let counted = &self.metrics.process.panics;
+        counted.inc_by(caught.saturating_sub(counted.get()));
+    }
+
+    fn resync(&self, account: &str) -> bool {
+        self.accounts.ask(account, Ask::Resync)
+    }
+
+    fn drain(&self) {
+        self.stop.cancel();
+    }
+
+    fn reload(&self) -> Result<String, String> {
+        Gateway::reload(self)
+    }
+
+    fn token(&self) -> Option<&SecretString> {
+        admin_token(&self.admin)
+    }
+}

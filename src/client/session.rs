@@ -1,0 +1,395 @@
+//! One client's conversation, as a pure state machine: texts and wake-ups in, frames out.
+//!
+//! Whoever drives it asks again ([`ClientSession::on_wake`]) after each write until nothing more comes. A slow reader simply asks less
+//! often, and then gets the newest version of each row: memory per connection is a cursor and the frames of one answer.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+
+use super::{Bucket, Deps};
+use crate::access::{AuthError, Grant, Identity};
+use crate::hub::{Frames, View, Waker, Watch};
+use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
+use crate::model::{Channel, Filter, Mono, Now};
+use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe};
+
+/// How long before a token ends its holder is told.
+const EXPIRY_NOTICE_MS: u64 = 60_000;
+/// Refused requests in a row after which a client that does not listen is closed.
+const MAX_REFUSED: u32 = 200;
+
+/// What the driver has to write, in order, and whether to close afterwards.
+#[derive(Default)]
+pub struct ClientOut {
+    pub frames: Vec<Utf8Bytes>,
+    /// Send a protocol ping.
+    pub ping: bool,
+    pub close: Option<(CloseCode, &'static str)>,
+    /// The oldest venue frame read among what is written here, for the delivery histogram.
+    pub read_at: Option<Mono>,
+}
+
+/// See the module.
+pub struct ClientSession {
+    deps: Arc<Deps>,
+    waker: Arc<Waker>,
+    auth: Auth,
+    subs: [Option<Sub>; 2],
+    bucket: Bucket,
+    refused: u32,
+    last_sent: Mono,
+    last_heard: Mono,
+    last_ping: Mono,
+}
+
+enum Auth {
+    Waiting { until: Mono },
+    Known { identity: Identity, grant: Grant, noticed: bool },
+}
+
+struct Sub {
+    view: Arc<View>,
+    _watch: Watch,
+    filter: Filter,
+    /// The gsn of the last frame sent.
+    prev: u64,
+    /// Everything up to here was looked at.
+    cursor: u64,
+    /// At least this long between updates; 0: no bound.
+    pace_ms: u64,
+    next: Mono,
+    versions: u64,
+}
+
+impl ClientSession {
+    /// A connection that has shown no token yet.
+    pub fn new(deps: Arc<Deps>, now: Now) -> Self {
+        let limits = &deps.limits;
+        let bucket = Bucket::new(limits.max_requests_per_second, limits.max_requests_burst, now.mono);
+        let until = now.mono.plus_ms(limits.auth_timeout_ms);
+        Self {
+            deps,
+            waker: Arc::default(),
+            auth: Auth::Waiting { until },
+            subs: [None, None],
+            bucket,
+            refused: 0,
+            last_sent: now.mono,
+            last_heard: now.mono,
+            last_ping: now.mono,
+        }
+    }
+
+    /// A connection whose token came with the upgrade. It is told what an `auth_token` would be told.
+    pub fn with_identity(deps: Arc<Deps>, identity: Identity, now: Now, out: &mut ClientOut) -> Self {
+        let mut session = Self::new(deps, now);
+        session.admit(None, identity, now, out);
+        session
+    }
+
+    /// Wakes the driver when there may be something to send.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// The user, once known.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        match &self.auth {
+            Auth::Known { identity, .. } => Some(&identity.user),
+            Auth::Waiting { .. } => None,
+        }
+    }
+
+    /// Any frame came, text or not.
+    pub fn on_heard(&mut self, now: Now) {
+        self.last_heard = now.mono;
+    }
+
+    // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// A text frame came.
+    pub fn on_text(&mut self, now: Now, text: &str, out: &mut ClientOut) {
+        self.on_heard(now);
+        if !self.bucket.take(now.mono) {
+            self.refused += 1;
+            if self.refused > MAX_REFUSED {
+                out.close = Some((CloseCode::RateLimited, "too many requests"));
+                return;
+            }
+            let limit = self.deps.limits.max_requests_per_second;
+            let message = format!("more than {limit} requests a second; wait a second");
+            let id = protocol::parse(text).ok().and_then(|(id, _)| id);
+            return self.refuse(now, id.as_ref(), ErrorCode::RateLimited, &message, out);
+        }
+        self.refused = 0;
+        match protocol::parse(text) {
+            Ok((id, request)) => self.on_request(now, id.as_ref(), request, out),
+            Err(Refusal { id, code, message }) => self.refuse(now, id.as_ref(), code, &message, out),
+        }
+    }
+
+    fn on_request(&mut self, now: Now, id: Option<&Id>, request: Request, out: &mut ClientOut) {
+        let known = matches!(self.auth, Auth::Known { .. });
+        match request {
+            Request::Ping => self.send(now, FrameKind::Pong, protocol::pong(id, now.unix), out),
+            Request::Pong => {}
+            Request::AuthToken { token } => self.authenticate(now, id, &token, out),
+            _ if !known => {
+                let message = "send {\"type\":\"auth_token\",\"token\":…} first";
+                self.refuse(now, id, ErrorCode::NotAuthenticated, message, out);
+            }
+            Request::Subscribe(subscribe) => self.subscribe(now, id, subscribe, out),
+            Request::Unsubscribe { channel } => match self.subs[slot(channel)].take() {
+                Some(_) => {
+                    self.count_subscription(channel, -1);
+                    self.send(now, FrameKind::Unsubscribed, protocol::unsubscribed(id, channel), out);
+                }
+                None => self.not_subscribed(now, id, channel, out),
+            },
+            Request::Resync { channel } => match &self.subs[slot(channel)] {
+                Some(sub) => {
+                    let frames = sub.view.snapshot("resync", now.unix);
+                    self.deliver(now, channel, &frames, out);
+                }
+                None => self.not_subscribed(now, id, channel, out),
+            },
+        }
+    }
+
+    fn not_subscribed(&mut self, now: Now, id: Option<&Id>, channel: Channel, out: &mut ClientOut) {
+        let message = format!("there is no subscription to {}", channel.as_str());
+        self.refuse(now, id, ErrorCode::NotSubscribed, &message, out);
+    }
+
+    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: &str, out: &mut ClientOut) {
+        match self.deps.access.load().identify(token, now.unix) {
+            Ok(identity) if self.user().is_some_and(|user| *user != identity.user) => {
+                self.turn_away(
+                    now,
+                    id,
+                    ErrorCode::SubjectMismatch,
+                    "the token is another user's; open another connection",
+                    out,
+                );
+            }
+            Ok(identity) => self.admit(id, identity, now, out),
+            Err(error) => {
+                count_auth_failure(&self.deps, &error);
+                self.turn_away(now, id, error_code(&error), &error.to_string(), out);
+            }
+        }
+    }
+
+    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, out: &mut ClientOut) {
+        self.send(now, FrameKind::AuthResult, protocol::auth_refused(id, code, message), out);
+        out.close = Some((CloseCode::TokenInvalid, "authentication failed"));
+    }
+
+    fn admit(&mut self, id: Option<&Id>, identity: Identity, now: Now, out: &mut ClientOut) {
+        let grant = self.deps.directory.grant(&identity);
+        let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
+        self.auth = Auth::Known { identity, grant, noticed: false };
+        self.send(now, FrameKind::AuthResult, text, out);
+        self.regrant(now, out);
+    }
+
+    fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
+        let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
+        // Rates are bounded below by 0.001 Hz, so the pace fits.
+        let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
+        let replaced = self.subs[slot(channel)].take().is_some();
+        let view = self.view(&filter, channel);
+        // The watch stands before the first read: a commit in between is found by the next wake.
+        let watch = self.deps.hub.watch(&view, &self.waker);
+        let frames = match since {
+            Some(since) => view.resume(&since.epoch, since.gsn, now.unix),
+            None => view.snapshot("subscribe", now.unix),
+        };
+        let text = protocol::subscribed(id, channel, view.epoch(), frames.cut, !frames.full);
+        self.send(now, FrameKind::Subscribed, text, out);
+        self.subs[slot(channel)] =
+            Some(Sub { view, _watch: watch, filter, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
+        if !replaced {
+            self.count_subscription(channel, 1);
+        }
+        self.deliver(now, channel, &frames, out);
+    }
+
+    fn view(&self, filter: &Filter, channel: Channel) -> Arc<View> {
+        let visible = match &self.auth {
+            Auth::Known { grant, .. } => grant.accounts(),
+            Auth::Waiting { .. } => &[],
+        };
+        self.deps.hub.view(visible, filter, channel)
+    }
+
+    // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Something may have changed, or the last write is done: writes what there is to tell now.
+    pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
+        self.regrant(now, out);
+        for channel in Channel::ALL {
+            let Some(sub) = &mut self.subs[slot(channel)] else { continue };
+            if now.mono < sub.next {
+                continue;
+            }
+            let frames = sub.view.update(sub.prev, sub.cursor, now.unix);
+            if frames.texts.is_empty() {
+                (sub.cursor, sub.versions) = (frames.cut, frames.versions);
+            } else {
+                self.deliver(now, channel, &frames, out);
+            }
+        }
+    }
+
+    fn deliver(&mut self, now: Now, channel: Channel, frames: &Arc<Frames>, out: &mut ClientOut) {
+        let Some(sub) = &mut self.subs[slot(channel)] else { return };
+        if !frames.full && sub.view.is_unfiltered() && sub.versions > 0 {
+            let written = frames.versions.saturating_sub(sub.versions);
+            self.deps.metrics.client_rows_conflated.inc_by(written.saturating_sub(frames.rows as u64));
+        }
+        (sub.prev, sub.cursor, sub.versions) = (frames.cut, frames.cut, frames.versions);
+        sub.next = now.mono.plus_ms(sub.pace_ms);
+        let kind = if frames.full { FrameKind::Snapshot } else { FrameKind::Update };
+        let labels = TypeLabels { r#type: kind.as_str() };
+        self.deps.metrics.client_frames.get_or_create(&labels).inc_by(frames.texts.len() as u64);
+        out.frames.extend(frames.texts.iter().cloned());
+        if !frames.full {
+            out.read_at = Some(out.read_at.map_or(frames.read_at, |at| at.min(frames.read_at)));
+        }
+        self.last_sent = now.mono;
+    }
+
+    /// Rights are checked at delivery too: when the accounts or the token changed, what has become forbidden is taken away at once,
+    /// with a fresh snapshot.
+    fn regrant(&mut self, now: Now, out: &mut ClientOut) {
+        let Auth::Known { identity, grant, .. } = &mut self.auth else { return };
+        if self.deps.directory.is_newer_than(grant) {
+            *grant = self.deps.directory.grant(identity);
+        }
+        for channel in Channel::ALL {
+            let Some(sub) = &self.subs[slot(channel)] else { continue };
+            let view = self.view(&sub.filter, channel);
+            if view.epoch() == sub.view.epoch() {
+                continue;
+            }
+            let watch = self.deps.hub.watch(&view, &self.waker);
+            let frames = view.snapshot("grant", now.unix);
+            if let Some(sub) = &mut self.subs[slot(channel)] {
+                (sub.view, sub._watch) = (view, watch);
+            }
+            self.deliver(now, channel, &frames, out);
+        }
+    }
+
+    // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
+    pub fn deadline(&self, now: Now) -> Mono {
+        let limits = &self.deps.limits;
+        let mut at = self.last_sent.plus_ms(limits.heartbeat_ms).min(self.last_ping.plus_ms(limits.ping_interval_ms));
+        match &self.auth {
+            Auth::Waiting { until } => at = at.min(*until),
+            Auth::Known { identity, noticed, .. } => {
+                let left = u64::try_from(identity.expires_at.0 - now.unix.0).unwrap_or(0);
+                at = at.min(now.mono.plus_ms(if *noticed { left } else { left.saturating_sub(EXPIRY_NOTICE_MS) }));
+            }
+        }
+        for sub in self.subs.iter().flatten().filter(|sub| sub.next > now.mono) {
+            at = at.min(sub.next);
+        }
+        at
+    }
+
+    /// The deadline has passed.
+    pub fn on_timeout(&mut self, now: Now, out: &mut ClientOut) {
+        match &mut self.auth {
+            Auth::Waiting { until } if *until <= now.mono => {
+                out.close = Some((CloseCode::AuthTimeout, "no authentication in time"));
+                return;
+            }
+            Auth::Waiting { .. } => {}
+            Auth::Known { identity, .. } if identity.expires_at <= now.unix => {
+                out.close = Some((CloseCode::TokenExpired, "the token has expired"));
+                return;
+            }
+            Auth::Known { identity, noticed, .. } => {
+                let expires_at = identity.expires_at;
+                if !*noticed && expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS as i64 {
+                    *noticed = true;
+                    self.send(now, FrameKind::AuthExpiring, protocol::auth_expiring(expires_at), out);
+                }
+            }
+        }
+        self.check_pulse(now, out);
+        self.on_wake(now, out);
+        if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
+            let gsn: Vec<_> = self.subs.iter().flatten().map(|sub| (sub.view.channel(), sub.prev)).collect();
+            self.send(now, FrameKind::Heartbeat, protocol::heartbeat(now.unix, &gsn), out);
+        }
+    }
+
+    /// A client that answers no ping for two intervals is gone, whatever TCP says.
+    fn check_pulse(&mut self, now: Now, out: &mut ClientOut) {
+        let interval = self.deps.limits.ping_interval_ms;
+        if now.mono < self.last_ping.plus_ms(interval) {
+            return;
+        }
+        if now.mono.since_ms(self.last_heard) >= 2 * interval + interval / 2 {
+            out.close = Some((CloseCode::NoPong, "no pong"));
+            return;
+        }
+        self.last_ping = now.mono;
+        out.ping = true;
+    }
+
+    /// The gateway goes away.
+    pub fn on_drain(&mut self, now: Now, reconnect_within_ms: u64, out: &mut ClientOut) {
+        self.send(now, FrameKind::Draining, protocol::draining(reconnect_within_ms), out);
+    }
+
+    // ── helpers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn refuse(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, out: &mut ClientOut) {
+        self.send(now, FrameKind::Error, protocol::error(id, code, message), out);
+    }
+
+    fn send(&mut self, now: Now, kind: FrameKind, text: String, out: &mut ClientOut) {
+        self.deps.metrics.client_frames.get_or_create(&TypeLabels { r#type: kind.as_str() }).inc();
+        out.frames.push(text.into());
+        self.last_sent = now.mono;
+    }
+
+    fn count_subscription(&self, channel: Channel, by: i64) {
+        let labels = ChannelLabels { channel: channel.as_str() };
+        self.deps.metrics.client_subscriptions.get_or_create(&labels).inc_by(by);
+    }
+}
+
+impl Drop for ClientSession {
+    fn drop(&mut self) {
+        for channel in Channel::ALL {
+            if self.subs[slot(channel)].is_some() {
+                self.count_subscription(channel, -1);
+            }
+        }
+    }
+}
+
+/// Counts a refused token, wherever it came from.
+pub(crate) fn count_auth_failure(deps: &Deps, error: &AuthError) {
+    deps.metrics.client_auth_failures.get_or_create(&AuthLabels { reason: error.reason() }).inc();
+}
+
+/// A refused token's error code.
+pub(crate) fn error_code(error: &AuthError) -> ErrorCode {
+    if matches!(error, AuthError::Expired { .. }) { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }
+}
+
+fn slot(channel: Channel) -> usize {
+    match channel {
+        Channel::Balances => 0,
+        Channel::Orders => 1,
+    }
+}

@@ -1,0 +1,174 @@
+//! One view of the store, and the frames that its readers share.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use parking_lot::Mutex;
+
+use crate::metrics::Metrics;
+use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
+use crate::protocol::{self, SnapshotHead, UpdateHead};
+use crate::store::Store;
+
+/// An update larger than this goes out as a snapshot in parts: common WebSocket clients refuse messages of 1 MiB.
+const MAX_UPDATE_BYTES: usize = 256 << 10;
+/// Encoded frames kept for other readers. Readers that keep up all ask for the newest; a few more serve those one step behind.
+const SHARED: usize = 4;
+
+/// Accounts, a filter and a channel, seen by any number of readers.
+pub struct View {
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    epoch: String,
+    channel: Channel,
+    accounts: Vec<AccountIdx>,
+    filter: Filter,
+    shared: Mutex<VecDeque<(Key, Arc<Frames>)>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Snapshot(&'static str),
+    Update { prev: u64, cursor: u64 },
+}
+
+/// What one read gave, encoded.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// Everything up to this commit is in. The next read starts here.
+    pub cut: u64,
+    /// In order; none when nothing concerned the view.
+    pub texts: Vec<Utf8Bytes>,
+    /// A snapshot, even if an update was asked for.
+    pub full: bool,
+    /// Rows in the frames.
+    pub rows: usize,
+    /// [`Changes::versions`].
+    pub versions: u64,
+    /// When the newest venue frame behind it was read.
+    pub read_at: Mono,
+}
+
+impl View {
+    pub(super) fn new(
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        epoch: String,
+        channel: Channel,
+        accounts: Vec<AccountIdx>,
+        filter: Filter,
+    ) -> Self {
+        Self { store, metrics, epoch, channel, accounts, filter, shared: Mutex::default() }
+    }
+
+    /// The history in which this view's gsn values compare.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    pub(super) fn accounts(&self) -> &[AccountIdx] {
+        &self.accounts
+    }
+
+    /// Does every version of every row of the accounts reach this view's readers?
+    pub fn is_unfiltered(&self) -> bool {
+        self.filter.assets.is_none() && !self.filter.nonzero && self.channel == Channel::Balances
+    }
+
+    /// The newest commit that touched one of the view's accounts.
+    pub fn newest(&self) -> u64 {
+        self.store.newest_of(&self.accounts)
+    }
+
+    /// Everything, as of now.
+    pub fn read_all(&self) -> Changes {
+        self.store.changes_since(0, &self.accounts, &self.filter, self.channel)
+    }
+
+    /// For a reader who comes back holding everything up to `gsn` of the history `epoch`: one update, even an empty one, where that can
+    /// be honoured; else a snapshot.
+    pub fn resume(&self, epoch: &str, gsn: u64, now: UnixMs) -> Arc<Frames> {
+        if epoch != self.epoch || gsn == 0 {
+            return self.snapshot("subscribe", now);
+        }
+        let changes = self.store.changes_since(gsn, &self.accounts, &self.filter, self.channel);
+        if changes.full {
+            return self.snapshot("subscribe", now);
+        }
+        Arc::new(self.encode_update(gsn, changes, now))
+    }
+
+    /// A snapshot, in parts where it is large.
+    pub fn snapshot(&self, reason: &'static str, now: UnixMs) -> Arc<Frames> {
+        self.shared(Key::Snapshot(reason), || self.encode_snapshot(reason, self.read_all(), now))
+    }
+
+    /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
+    pub fn update(&self, prev: u64, cursor: u64, now: UnixMs) -> Arc<Frames> {
+        self.shared(Key::Update { prev, cursor }, || {
+            let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
+            if changes.full {
+                return self.encode_snapshot("resync", changes, now);
+            }
+            if changes.is_empty() {
+                return Frames { cut: changes.cut, versions: changes.versions, ..Frames::default() };
+            }
+            self.encode_update(prev, changes, now)
+        })
+    }
+
+    fn encode_update(&self, prev: u64, changes: Changes, now: UnixMs) -> Frames {
+        let head = UpdateHead { channel: self.channel, epoch: &self.epoch, prev, ts: now };
+        let text = protocol::update(&head, &changes);
+        if text.len() > MAX_UPDATE_BYTES {
+            return self.encode_snapshot("bulk", self.read_all(), now);
+        }
+        Frames {
+            cut: changes.cut,
+            texts: vec![text.into()],
+            full: false,
+            rows: changes.balances.len() + changes.orders.len(),
+            versions: changes.versions,
+            read_at: changes.read_at,
+        }
+    }
+
+    fn encode_snapshot(&self, reason: &'static str, changes: Changes, now: UnixMs) -> Frames {
+        let head = SnapshotHead { channel: self.channel, reason, epoch: &self.epoch, ts: now };
+        Frames {
+            cut: changes.cut,
+            texts: protocol::snapshot(&head, &changes).into_iter().map(Utf8Bytes::from).collect(),
+            full: true,
+            rows: changes.balances.len() + changes.orders.len(),
+            versions: changes.versions,
+            read_at: changes.read_at,
+        }
+    }
+
+    /// The frames another reader was just given for the same question, if nothing of the view changed since.
+    fn shared(&self, key: Key, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
+        let mut shared = self.shared.lock();
+        if let Some((_, frames)) = shared.iter().find(|(k, _)| *k == key)
+            && self.store.newest_of(&self.accounts) <= frames.cut
+        {
+            return Arc::clone(frames);
+        }
+        let frames = Arc::new(encode());
+        shared.retain(|(k, _)| *k != key);
+        if shared.len() == SHARED {
+            shared.pop_front();
+        }
+        shared.push_back((key, Arc::clone(&frames)));
+        frames
+    }
+
+    /// Counts what a reader of this view was given.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}

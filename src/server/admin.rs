@@ -1,0 +1,128 @@
+//! The operators' listener: health, metrics, and a few things to do.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::{json as json_answer, problem};
+use crate::metrics::Metrics;
+use crate::model::AccountState;
+
+/// What the operators' handlers need of the daemon. The one seam between HTTP and the app.
+pub trait Operator: Send + Sync + 'static {
+    /// Accounts, with their state and its reason.
+    fn accounts(&self) -> Vec<AccountHealth>;
+    fn is_draining(&self) -> bool;
+    fn metrics(&self) -> &Metrics;
+    /// Brings gauges that are read rather than counted up to date.
+    fn refresh_metrics(&self);
+    /// Asks an account's venue for everything anew; false when there is no such running account.
+    fn resync(&self, account: &str) -> bool;
+    /// Starts the drain, as a stop signal does.
+    fn drain(&self);
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing was changed.
+    fn reload(&self) -> Result<String, String>;
+    /// `None`: nothing that acts is allowed.
+    fn token(&self) -> Option<&SecretString>;
+}
+
+/// One account for the readiness check.
+#[derive(Debug, Clone)]
+pub struct AccountHealth {
+    pub venue: &'static str,
+    pub account: String,
+    pub state: AccountState,
+    pub reason: Option<(&'static str, String)>,
+    /// A complete snapshot was taken since the start.
+    pub had_snapshot: bool,
+}
+
+/// The routes of the admin listener.
+pub fn routes(operator: Arc<dyn Operator>) -> Router {
+    Router::new()
+        .route("/health/live", get(|| async { json_answer(json!({ "status": "live" }).to_string()) }))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/admin/reload", post(reload))
+        .route("/admin/drain", post(drain))
+        .route("/admin/accounts/{id}/resync", post(resync))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "see docs/operations.md for the routes here") })
+        .with_state(operator)
+}
+
+type Op = State<Arc<dyn Operator>>;
+
+/// Ready: every enabled account has had a snapshot or is `auth_failed`, and the daemon is not draining.
+async fn ready(State(operator): Op) -> Response {
+    let waiting = |a: &AccountHealth| !a.had_snapshot && !matches!(a.state, AccountState::AuthFailed | AccountState::Disabled);
+    let missing: Vec<_> = operator.accounts().into_iter().filter(waiting).collect();
+    let draining = operator.is_draining();
+    let ready = missing.is_empty() && !draining;
+    let missing: Vec<_> = missing
+        .iter()
+        .map(|a| {
+            let reason = a.reason.as_ref().map(|(code, text)| json!({ "code": code, "text": text }));
+            json!({ "venue": a.venue, "account": a.account, "state": a.state.as_str(), "reason": reason })
+        })
+        .collect();
+    let body = json!({ "ready": ready, "draining": draining, "missing": missing }).to_string();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, json_answer(body)).into_response()
+}
+
+async fn metrics(State(operator): Op) -> Response {
+    operator.refresh_metrics();
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([("content-type", content_type)], operator.metrics().render()).into_response()
+}
+
+async fn reload(State(operator): Op, headers: HeaderMap) -> Response {
+    act(&operator, &headers, |operator| match operator.reload() {
+        Ok(text) => json_answer(json!({ "reloaded": true, "text": text }).to_string()),
+        Err(text) => problem(StatusCode::UNPROCESSABLE_ENTITY, "CONFIGURATION", &text),
+    })
+}
+
+async fn drain(State(operator): Op, headers: HeaderMap) -> Response {
+    act(&operator, &headers, |operator| {
+        operator.drain();
+        json_answer(json!({ "draining": true }).to_string())
+    })
+}
+
+async fn resync(State(operator): Op, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    act(&operator, &headers, |operator| {
+        if operator.resync(&id) {
+            return json_answer(json!({ "resync": true }).to_string());
+        }
+        problem(StatusCode::NOT_FOUND, "NOT_FOUND", "no running account has this id")
+    })
+}
+
+/// Does it, if the request holds the operator token.
+fn act(operator: &Arc<dyn Operator>, headers: &HeaderMap, action: impl FnOnce(&dyn Operator) -> Response) -> Response {
+    let Some(wanted) = operator.token() else {
+        let message = "no operator token is configured; set server.admin_token";
+        return problem(StatusCode::FORBIDDEN, "FORBIDDEN", message);
+    };
+    let shown = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    if shown.is_some_and(|shown| same_secret(shown.as_bytes(), wanted.expose_secret().as_bytes())) {
+        return action(&**operator);
+    }
+    problem(StatusCode::UNAUTHORIZED, "NOT_AUTHENTICATED", "send Authorization: Bearer <operator token>")
+}
+
+/// Compares without telling by its time how much was right.
+fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}

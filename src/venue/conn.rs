@@ -1,0 +1,221 @@
+//! Moves bytes for one [`Link`] over a WebSocket and REST. The only file that dials a venue.
+//!
+//! It decides nothing: it feeds the link and carries out its commands. One task an account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_util::sync::CancellationToken;
+
+use super::link::{Command, DialError, Link};
+use super::{Call, CallError, CallId, Frame, Handshake, Reply};
+use crate::runtime::Clock;
+
+/// Longest time for TCP, TLS and the WebSocket handshake together.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A venue that takes no byte for this long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest message taken from a venue: a snapshot of 100,000 rows is about 10 MiB.
+const MAX_MESSAGE_BYTES: usize = 32 << 20;
+/// Largest REST answer.
+const MAX_REPLY_BYTES: usize = 32 << 20;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What others may ask of a running connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    Resync,
+    CredentialsChanged,
+}
+
+/// Runs a link until `stop`. The requests of an ended connection are dropped with it.
+pub async fn run(mut link: Link, clock: Clock, http: reqwest::Client, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+    let mut wire = Wire { socket: None, calls: FuturesUnordered::new(), http, base: Arc::from(link.rest_url()) };
+    let mut commands = Vec::new();
+    loop {
+        let deadline = link.deadline();
+        let timer = async {
+            match deadline {
+                Some(at) => clock.wait_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                link.stop(&mut commands);
+                wire.hang_up().await;
+                return;
+            }
+            frame = next_frame(&mut wire.socket) => on_frame(&mut link, &mut wire, &clock, frame, &mut commands),
+            Some((id, reply)) = wire.calls.next(), if !wire.calls.is_empty() => {
+                let reply = reply.as_ref().map(|(status, body)| Reply { status: *status, body }).map_err(|e| *e);
+                link.on_reply(clock.now(), id, reply, &mut commands);
+            }
+            Some(ask) = asks.recv() => match ask {
+                Ask::Resync => link.resync(clock.now(), &mut commands),
+                Ask::CredentialsChanged => link.on_credentials(clock.now(), &mut commands),
+            },
+            () = timer => link.on_timer(clock.now(), &mut commands),
+        }
+        if wire.carry_out(&mut link, &clock, &stop, &mut commands).await.is_break() {
+            return;
+        }
+    }
+}
+
+fn on_frame(
+    link: &mut Link,
+    wire: &mut Wire,
+    clock: &Clock,
+    frame: Option<Result<Message, Error>>,
+    commands: &mut Vec<Command>,
+) {
+    let now = clock.now();
+    match frame {
+        Some(Ok(Message::Text(text))) => link.on_frame(now, Frame::Text(&text), commands),
+        Some(Ok(Message::Binary(bytes))) => link.on_frame(now, Frame::Binary(&bytes), commands),
+        Some(Ok(Message::Ping(_))) => link.on_frame(now, Frame::Ping, commands),
+        Some(Ok(Message::Pong(_))) => link.on_frame(now, Frame::Pong, commands),
+        Some(Ok(Message::Frame(_))) => {}
+        Some(Ok(Message::Close(close))) => {
+            wire.drop_connection();
+            link.on_closed(now, close.map(|c| c.code.into()));
+        }
+        Some(Err(_)) | None => {
+            wire.drop_connection();
+            link.on_closed(now, None);
+        }
+    }
+}
+
+async fn next_frame(socket: &mut Option<Socket>) -> Option<Result<Message, Error>> {
+    match socket {
+        Some(socket) => socket.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The socket and the calls of the present connection.
+struct Wire {
+    socket: Option<Socket>,
+    calls: FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    http: reqwest::Client,
+    base: Arc<str>,
+}
+
+type Answer = (CallId, Result<(u16, Vec<u8>), CallError>);
+
+impl Wire {
+    /// Carries out commands, and those that follow from them. Breaks when asked to stop while dialing.
+    async fn carry_out(
+        &mut self,
+        link: &mut Link,
+        clock: &Clock,
+        stop: &CancellationToken,
+        commands: &mut Vec<Command>,
+    ) -> std::ops::ControlFlow<()> {
+        while !commands.is_empty() {
+            let mut failed = false;
+            for command in std::mem::take(commands) {
+                match command {
+                    Command::Send(text) => failed |= self.write(Message::text(text)).await.is_err(),
+                    Command::Ping => failed |= self.write(Message::Ping(Vec::new().into())).await.is_err(),
+                    Command::Call(call) => self.calls.push(Box::pin(request(self.http.clone(), Arc::clone(&self.base), call))),
+                    Command::Hangup => self.hang_up().await,
+                    Command::Dial(handshake) => {
+                        let dialed = tokio::select! {
+                            () = stop.cancelled() => return std::ops::ControlFlow::Break(()),
+                            dialed = dial(handshake) => dialed,
+                        };
+                        let result = dialed.map(|socket| self.socket = Some(socket));
+                        link.on_dialed(clock.now(), result, commands);
+                    }
+                }
+            }
+            if failed && self.socket.is_some() {
+                self.drop_connection();
+                link.on_closed(clock.now(), None);
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), ()> {
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        match timeout(WRITE_TIMEOUT, socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(()),
+        }
+    }
+
+    fn drop_connection(&mut self) {
+        self.socket = None;
+        self.calls.clear();
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some(mut socket) = self.socket.take() {
+            // Courtesy only: a venue that does not take our close is left alone.
+            _ = timeout(Duration::from_millis(500), socket.close(None)).await;
+        }
+        self.calls.clear();
+    }
+}
+
+async fn dial(handshake: Handshake) -> Result<Socket, DialError> {
+    let mut request = handshake.url.as_str().into_client_request().map_err(|_| DialError::BadAddress)?;
+    for (name, value) in handshake.headers {
+        let mut value = HeaderValue::from_str(&value).map_err(|_| DialError::BadAddress)?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(name, value);
+    }
+    let config = WebSocketConfig::default()
+        .read_buffer_size(16 << 10)
+        .write_buffer_size(0)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    match timeout(DIAL_TIMEOUT, connect_async_with_config(request, Some(config), true)).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(Error::Http(response))) => Err(DialError::Refused(response.status().as_u16())),
+        Ok(Err(Error::Url(_))) => Err(DialError::BadAddress),
+        _ => Err(DialError::Unreachable),
+    }
+}
+
+async fn request(http: reqwest::Client, base: Arc<str>, call: Call) -> Answer {
+    let method = reqwest::Method::from_bytes(call.method.as_bytes()).expect("sessions use HTTP's own methods");
+    let mut request = http.request(method, format!("{base}{}", call.path)).timeout(Duration::from_millis(call.timeout_ms));
+    for (name, value) in call.headers {
+        let Ok(mut value) = reqwest::header::HeaderValue::from_str(&value) else {
+            return (call.id, Err(CallError::Unreachable));
+        };
+        value.set_sensitive(true);
+        request = request.header(name, value);
+    }
+    (call.id, answer(request.body(call.body)).await)
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), CallError> {
+    let failed = |e: reqwest::Error| if e.is_timeout() { CallError::Timeout } else { CallError::Unreachable };
+    let mut response = request.send().await.map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MAX_REPLY_BYTES {
+            return Err(CallError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((response.status().as_u16(), body))
+}

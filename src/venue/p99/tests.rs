@@ -286,7 +286,9 @@ fn a_wrong_field_is_an_error_that_names_it() {
     assert_eq!(push(r#"{"token":"DF","available":"1","frozen":"0"}"#), df("ts"));
     assert_eq!(push(r#"{"token":"DF","available":"1","frozen":"0","ts":"1"}"#), df("ts"));
     assert_eq!(push(r#"{"available":"1","frozen":"0","ts":1}"#), WireError::Push { token: None, field: "token" });
-    assert_eq!(push("[]"), WireError::Push { token: None, field: "token" });
+    assert_eq!(push(r#"["DF","1","0",1]"#), WireError::Push { token: None, field: "*" });
+    assert_eq!(wire::frame(r#"["pong","spot:user:balances",null,null,null,null]"#), Err(WireError::Json));
+    assert_eq!(wire::balances(br#"[["DF","1","0",1]]"#), Err(WireError::Json));
     assert_eq!(push("7"), WireError::Push { token: None, field: "*" });
     assert_eq!(wire::frame(r#"{"channel":"x"}"#), Err(WireError::Field("type")));
     assert_eq!(wire::balances(br#"{"data":[]}"#), Err(WireError::Field("balances")));
@@ -892,12 +894,13 @@ fn an_answer_asked_before_a_resync_is_not_its_snapshot() {
 #[test]
 fn a_deaf_connection_is_dead_within_the_bound() {
     let mut duo = live();
+    duo.fault("perp_noise");
     duo.deaf = true;
     duo.sent.clear();
-    duo.pass(27_900);
+    duo.pass(29_999);
     assert!(duo.closed.is_none());
     assert!(duo.sent.iter().filter(|text| text.contains("ping")).count() >= 2);
-    duo.pass(2_100);
+    duo.pass(1);
     let closed = duo.closed.expect("dead");
     assert_eq!((closed.class, closed.reason.code), (ErrorClass::Transient, ReasonCode::LivenessTimeout));
 }

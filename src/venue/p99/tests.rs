@@ -866,6 +866,41 @@ fn rest_may_lag_behind_the_stream() {
     assert!(told(&mut duo)[0].contains("DF 10000+100"), "told as asked: the store doubts it once");
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_happened_the_last_comparison_is_the_book(steps in proptest::collection::vec((0usize..26, 1u64..9_000), 1..25)) {
+        // What rightly ends the connection (two lost acknowledgements in a row among it), or REST for good.
+        let ends = ["restart", "forget_logins", "expire_tokens", "drop_next_ack"];
+        let mut duo = live();
+        let faults: Vec<_> = duo.sim.faults().iter().map(|(name, _)| *name).filter(|name| !ends.contains(name)).collect();
+        for (step, pause) in steps {
+            match faults.get(step) {
+                Some(fault) => duo.fault(fault),
+                None => {
+                    let moves = [deposit("BNB", "0.1"), adjust("NEW", "1"), place("USDT", "15"), fill(), cancel("DF", "1")];
+                    let mut out = crate::venue::sim::SimOut::default();
+                    let mv = &moves[step % moves.len()];
+                    // A move the book refuses changes nothing.
+                    if duo.sim.on_move(duo.now, mv, &mut out).is_ok() {
+                        for action in out.actions {
+                            if let crate::venue::sim::SimAction::Send(_, text) = action {
+                                duo.hear(&text);
+                            }
+                        }
+                    }
+                }
+            }
+            duo.pass(pause);
+        }
+        duo.pass(400_000);
+        prop_assert!(duo.closed.is_none());
+        let told = told(&mut duo);
+        prop_assert_eq!(told.last().unwrap(), &book_line("reconcile", &duo));
+    }
+}
+
 #[test]
 fn an_operators_resync_fetches_the_seed_anew_and_loses_nothing() {
     let mut duo = live();

@@ -3,6 +3,7 @@
 //! The stream has no snapshot and no sequence, and never tells of deposits, withdrawals and refunds: see [`session`].
 
 mod auth;
+mod rest;
 mod session;
 mod sim;
 #[cfg(test)]
@@ -26,9 +27,10 @@ pub const VENUE: Venue = Venue {
     ws_url: "wss://api-sepolia.p99.world/ws",
     rest_url: "https://api-sepolia.p99.world/api/v1",
     limits: HostLimits {
-        connects: Window { count: 5, per_ms: 15_000 },
+        connects: Window { count: 50, per_ms: 10_000 },
         open: 1_000,
-        calls: Window { count: 60, per_ms: 60_000 },
+        // Enough to compare 300 accounts every 30 s.
+        calls: Window { count: 1_200, per_ms: 60_000 },
     },
     liveness_bound_ms: 30_000,
     connect,

@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering;
 
 use secrecy::ExposeSecret;
 
+use super::rest::{self, Failure, Kind};
 use super::wire::{self, Incoming, MAX_ROWS, Row, WALLET, WireError};
 use super::{Account, auth};
 use crate::model::{
@@ -46,11 +47,6 @@ const DOUBT_MS: u64 = 1_500;
 const ASK_GAP_MS: u64 = 2_000;
 /// Nor do frames of which nothing can be read: the host's budget serves other accounts too.
 const GARBAGE_GAP_MS: u64 = 10_000;
-/// The pauses the venue wants after `ENGINE_BUSY`.
-const BUSY_MS: [u64; 3] = [200, 400, 800];
-/// First pause after another failure; it doubles up to [`MAX_RETRY_MS`].
-const RETRY_MS: u64 = 1_000;
-const MAX_RETRY_MS: u64 = 30_000;
 /// Renewal of a listen key, which lives 3,600 s, and the pause after a renewal that failed.
 const RENEW_MS: u64 = 1_800_000;
 const RENEW_RETRY_MS: u64 = 60_000;
@@ -98,18 +94,12 @@ struct Asking {
     sent: Mono,
     /// Its answer will be a snapshot, not a comparison.
     whole: bool,
+    /// It bears the JWT.
+    by_token: bool,
     /// Tokens in doubt when it left, which its answer settles.
     settles: Vec<Name>,
     /// Something happened since that its answer may not cover.
     outdated: bool,
-}
-
-/// Why a REST answer is of no use.
-struct Failure {
-    code: ReasonCode,
-    text: &'static str,
-    /// The venue is busy for a moment: retried shortly before anything is said of it.
-    busy: bool,
 }
 
 struct P99Session {
@@ -209,7 +199,7 @@ impl Session for P99Session {
         }
         // 7.
         if self.token_expires_at.take_if(|at| *at <= now.mono).is_some() && self.phase == Phase::Live {
-            self.tell(out, TOKEN_EXPIRED.code, TOKEN_EXPIRED.text);
+            self.tell(out, &Failure::TOKEN_EXPIRED);
             self.ask_by(now.mono, now);
         }
         self.poll(now, out);
@@ -252,14 +242,6 @@ impl Session for P99Session {
         others.into_iter().flatten().chain([self.liveness.deadline(), self.ping_at]).min()
     }
 }
-
-const TOKEN_EXPIRED: Failure =
-    Failure { code: ReasonCode::TokenExpired, text: "the token has expired; put a new one in credentials.jwt", busy: false };
-const REST_UNAUTHORIZED: Failure = Failure {
-    code: ReasonCode::RestUnauthorized,
-    text: "REST refuses the key; check credentials and the key's rights",
-    busy: false,
-};
 
 impl P99Session {
     fn new(account: Arc<Account>, seed: u64) -> Self {
@@ -447,7 +429,13 @@ impl P99Session {
         if due(self.key_at) && self.keying.is_none() && self.phase != Phase::Closed {
             match self.budget(now) {
                 Ok(()) => self.ask_key(now, out),
-                Err(when) => self.key_at = Some(when),
+                Err(when) => {
+                    self.key_at = Some(when);
+                    // Waiting for our own budget is no silence of the venue.
+                    if self.phase == Phase::ListenKey {
+                        self.give_up_at = Some(when.plus_ms(self.account.options.sync_timeout_ms));
+                    }
+                }
             }
         }
         if due(self.ask_at) && self.asking.is_none() && matches!(self.phase, Phase::Seed | Phase::Live) {
@@ -473,63 +461,39 @@ impl P99Session {
     /// 4. and 6.
     fn ask(&mut self, now: Now, out: &mut Out) {
         let path = format!("{}/spot/balances", self.account.base);
-        let proven = match auth::token(&self.account.credentials) {
-            Some(token) => auth::bearer(path, &token),
+        let token = auth::token(&self.account.credentials);
+        let proven = match &token {
+            Some(token) => auth::bearer(path, token),
             None => auth::signed(path, &self.account.credentials, now.unix),
         };
         let id = self.call("GET", proven, out);
         let settles = std::mem::take(&mut self.doubts);
-        self.asking = Some(Asking { id, sent: now.mono, whole: self.whole, settles, outdated: false });
+        let (sent, whole, by_token) = (now.mono, self.whole, token.is_some());
+        self.asking = Some(Asking { id, sent, whole, by_token, settles, outdated: false });
         self.last_asked = Some(now.mono);
         self.ask_at = None;
     }
 
     fn on_balances(&mut self, now: Now, asking: Asking, reply: Result<Reply<'_>, CallError>, out: &mut Out) {
         if asking.outdated || self.phase == Phase::Subscribed {
-            self.doubts.extend(asking.settles);
+            self.unsettle(asking.settles);
             return self.ask_by(now.mono, now);
         }
-        match self.read(now, reply, out) {
-            Ok(rows) => self.on_rows(now, asking, rows, out),
+        match rest::read(reply, asking.by_token) {
+            Ok(rows) => self.on_rows(now, asking, rows.into_iter().map(Row::update).collect(), out),
             Err(failure) => {
-                self.doubts.extend(asking.settles);
-                self.on_failure(now, failure, out);
+                self.unsettle(asking.settles);
+                self.on_failure(now, &failure, out);
             }
         }
     }
 
-    /// Looks at the status before the body: a 401 of this venue is empty.
-    fn read(&self, now: Now, reply: Result<Reply<'_>, CallError>, out: &mut Out) -> Result<Vec<RowUpdate>, Failure> {
-        let fails = |text| Err(Failure { code: ReasonCode::ReconcileFailed, text, busy: false });
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(CallError::Timeout) => return fails("REST does not answer in time"),
-            Err(CallError::Unreachable) => return fails("REST cannot be reached"),
-            Err(CallError::TooLarge) => return fails("REST answers more than the bound"),
-        };
-        match (reply.status, wire::refusal_of(&reply)) {
-            (200..=299, _) => match wire::balances(reply.body) {
-                Ok(rows) => Ok(rows.into_iter().map(Row::update).collect()),
-                Err(error) => {
-                    out.malformed(format!("GET /spot/balances: {error}"));
-                    fails("REST answers what its manual does not allow")
-                }
-            },
-            (_, wire::Refusal { code: Some(auth::INVALID_TIMESTAMP), .. }) => {
-                Err(Failure { code: ReasonCode::ClockSkew, text: "REST finds our clock out of its range", busy: false })
+    /// Doubts that were to be settled and were not.
+    fn unsettle(&mut self, doubts: Vec<Name>) {
+        for token in doubts {
+            if !self.doubts.contains(&token) {
+                self.doubts.push(token);
             }
-            (401, _) if auth::token(&self.account.credentials).is_some() => Err(TOKEN_EXPIRED),
-            (400 | 401 | 403, _) => Err(REST_UNAUTHORIZED),
-            (418 | 429, _) => {
-                self.account.host.lock().calls_overrun(now.mono);
-                Err(Failure { code: ReasonCode::RateLimited, text: "REST limits our requests", busy: false })
-            }
-            (503, refusal) if refusal.error == "ENGINE_BUSY" => {
-                Err(Failure { code: ReasonCode::ReconcileFailed, text: "REST stays busy", busy: true })
-            }
-            (503, _) => fails("REST is out of service; spot trading may be disabled"),
-            (404, _) => fails("REST has no /spot/balances; check rest_url"),
-            _ => fails("REST answers with an error"),
         }
     }
 
@@ -564,25 +528,27 @@ impl P99Session {
         }
     }
 
-    fn on_failure(&mut self, now: Now, failure: Failure, out: &mut Out) {
-        let step = self.failures as usize;
+    fn on_failure(&mut self, now: Now, failure: &Failure, out: &mut Out) {
+        match &failure.kind {
+            Kind::Unreadable(error) => out.malformed(format!("GET /spot/balances: {error}")),
+            Kind::Limited => self.account.host.lock().calls_overrun(now.mono),
+            Kind::Busy | Kind::Plain => {}
+        }
+        let (pause, telling) = failure.pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
-        let pause = match BUSY_MS.get(step).filter(|_| failure.busy) {
-            Some(pause) => *pause,
-            None => {
-                self.tell(out, failure.code, failure.text);
-                self.jittered((RETRY_MS << step.min(5)).min(MAX_RETRY_MS))
-            }
-        };
+        let pause = if telling { self.jittered(pause) } else { pause };
+        if telling {
+            self.tell(out, failure);
+        }
         self.ask_at = Some(now.mono.plus_ms(pause));
     }
 
     /// Says once why the REST duty fails, or why the seed is late.
-    fn tell(&mut self, out: &mut Out, code: ReasonCode, text: &'static str) {
-        if self.told.replace(code) == Some(code) {
+    fn tell(&mut self, out: &mut Out, failure: &Failure) {
+        if self.told.replace(failure.code) == Some(failure.code) {
             return;
         }
-        let reason = Reason::new(code, text);
+        let reason = Reason::new(failure.code, failure.text);
         out.event(match self.phase {
             Phase::Live => VenueEvent::Duty(Some(reason)),
             Phase::ListenKey | Phase::AuthResult | Phase::Subscribed | Phase::Seed | Phase::Closed => {

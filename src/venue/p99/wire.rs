@@ -112,7 +112,7 @@ struct RawRow<'a> {
 /// # Errors
 /// No JSON object, no `type`, or a frame of ours whose fields are not as documented.
 pub(super) fn frame(text: &str) -> Result<Incoming<'_>, WireError> {
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| WireError::Json)?;
+    let envelope: Envelope<'_> = object(text).ok_or(WireError::Json)?;
     let kind = string(envelope.kind).ok_or(WireError::Field("type"))?;
     Ok(match &*kind {
         "spot_user_balance" => Incoming::Balance(push(&envelope)?),
@@ -132,13 +132,18 @@ pub(super) fn frame(text: &str) -> Result<Incoming<'_>, WireError> {
     })
 }
 
+/// Reads a JSON object. Checked, because serde would also fill the fields from a list, by position.
+fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    text.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
+}
+
 /// Is this of our channel?
 fn ours(envelope: &Envelope<'_>) -> Result<bool, WireError> {
     string(envelope.channel).map(|channel| channel == CHANNEL).ok_or(WireError::Field("channel"))
 }
 
 fn push(envelope: &Envelope<'_>) -> Result<Row, WireError> {
-    let data = envelope.data.and_then(|data| serde_json::from_str::<RawRow<'_>>(data.get()).ok());
+    let data = envelope.data.and_then(|data| object::<RawRow<'_>>(data.get()));
     let data = data.ok_or(WireError::Push { token: None, field: "*" })?;
     if !ours(envelope)? {
         return Err(WireError::Field("channel"));
@@ -157,10 +162,10 @@ pub(super) fn balances(body: &[u8]) -> Result<Vec<Row>, WireError> {
     #[derive(Deserialize)]
     struct Wrapped<'a> {
         #[serde(borrow)]
-        balances: Option<Vec<RawRow<'a>>>,
+        balances: Option<Vec<&'a RawValue>>,
     }
     let text = std::str::from_utf8(body).map_err(|_| WireError::Json)?;
-    let rows: Vec<RawRow<'_>> = if text.trim_start().starts_with('[') {
+    let rows: Vec<&RawValue> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|_| WireError::Json)?
     } else {
         let wrapped: Wrapped<'_> = serde_json::from_str(text).map_err(|_| WireError::Json)?;
@@ -172,7 +177,7 @@ pub(super) fn balances(body: &[u8]) -> Result<Vec<Row>, WireError> {
     let mut seen = std::collections::HashSet::with_capacity(rows.len());
     let mut read = Vec::with_capacity(rows.len());
     for raw in &rows {
-        let row = row(raw).map_err(WireError::Field)?;
+        let row = row(&object(raw.get()).ok_or(WireError::Json)?).map_err(WireError::Field)?;
         if !seen.insert(row.token.clone()) {
             return Err(WireError::Twice);
         }

@@ -132,7 +132,10 @@ fn sample() -> Sample {
     Sample {
         account: SimAccount {
             id: "bfx-main".into(),
-            credentials: credentials.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
+            credentials: credentials
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
             book: Book::of(&[
                 ("exchange", "BTC", "1.61169184", "0"),
                 ("exchange", "USD", "25000.5", "0"),

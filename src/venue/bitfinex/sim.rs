@@ -209,7 +209,10 @@ impl Sim for Bitfinex {
             "maintenance_end" => {
                 self.maintenance = false;
                 self.conns.values_mut().for_each(|conn| conn.account = None);
-                self.broadcast(r#"{"event":"info","code":20061,"msg":"Maintenance ended. You can resume normal activity"}"#, out);
+                self.broadcast(
+                    r#"{"event":"info","code":20061,"msg":"Maintenance ended. You can resume normal activity"}"#,
+                    out,
+                );
             }
             "restart" => self.broadcast(
                 r#"{"event":"info","code":20051,"msg":"Stopping/Restarting websocket server. Please try to reconnect"}"#,
@@ -276,10 +279,9 @@ impl Bitfinex {
                     self.push_snapshot(now, conn, out);
                 }
             }
-            Err((code, text)) => out.send(
-                conn,
-                format!(r#"{{"event":"auth","status":"FAILED","chanId":0,"code":{code},"msg":"{text}"}}"#),
-            ),
+            Err((code, text)) => {
+                out.send(conn, format!(r#"{{"event":"auth","status":"FAILED","chanId":0,"code":{code},"msg":"{text}"}}"#))
+            }
         }
     }
 

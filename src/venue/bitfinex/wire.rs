@@ -418,7 +418,11 @@ fn optional(raw: Option<&RawValue>, field: &'static str) -> Result<Option<Amount
 /// The text of a JSON string.
 fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    if inner.contains('\\') {
+        serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
 }
 
 /// A small number; 0 where it is none. Only for codes, which an unknown one treats like.

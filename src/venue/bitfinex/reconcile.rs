@@ -20,6 +20,7 @@ const TIMEOUT_MS: u64 = 10_000;
 const RETRY_MS: u64 = 15_000;
 /// The venue blocks an address for 10 to 60 seconds when it overruns the limit.
 const BLOCKED_MS: u64 = 60_000;
+const MAX_JITTER_MS: u64 = 5_000;
 
 /// One account's REST duty within one connection.
 pub(super) struct Reconciler {
@@ -53,10 +54,10 @@ impl Reconciler {
         self.every_ms > 0
     }
 
-    /// Asks `ms` from now, up to half as much later at random, unless it asks earlier anyway.
+    /// Asks `ms` from now, or somewhat later so that accounts do not ask in step, unless it asks earlier anyway.
     pub fn within(&mut self, now: Mono, ms: u64) {
         if self.is_on() {
-            let at = now.plus_ms(ms + self.random.u64(0..=ms / 2));
+            let at = now.plus_ms(ms + self.random.u64(0..=(ms / 2).min(MAX_JITTER_MS)));
             self.next = Some(self.next.map_or(at, |next| next.min(at)));
         }
     }

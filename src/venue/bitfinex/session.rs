@@ -156,7 +156,7 @@ impl Session for Stream {
                 Err(error) => self.on_unreadable(now, error, out),
             },
             Frame::Binary(_) => out.malformed("a binary frame"),
-            Frame::Ping | Frame::Pong => {} // 7
+            Frame::Ping | Frame::Pong => {} // step 7
         }
         self.ask_calc(now, out);
     }
@@ -202,7 +202,7 @@ impl Session for Stream {
             Phase::Maintenance(_) => return,
             Phase::Authenticating(_) | Phase::Syncing(_) | Phase::Live | Phase::Doubtful { .. } => {}
         }
-        // 7. The venue's heartbeat is the probe; we have none to send that would prove more.
+        // Step 7: The venue's heartbeat is the probe; we have none to send that would prove more.
         match self.liveness.check(now.mono) {
             Pulse::Fine | Pulse::Probe => {}
             Pulse::Dead => {
@@ -212,7 +212,7 @@ impl Session for Stream {
         }
         self.ask_calc(now, out);
         if self.is_synced() {
-            self.rest.poll(now, &self.credentials, out); // 9
+            self.rest.poll(now, &self.credentials, out); // step 9
         }
     }
 
@@ -250,12 +250,12 @@ impl Stream {
             Message::Wallets(rows) => self.on_wallets(now, rows, out),
             Message::Wallet(row) => self.on_wallet(now, row, out),
             Message::Hello { version: 2, maintenance: false } => {}
-            Message::Hello { version: 2, maintenance: true } => self.on_maintenance(now, out), // 1
+            Message::Hello { version: 2, maintenance: true } => self.on_maintenance(now, out), // step 1
             Message::Hello { version, .. } => {
                 let text = format!("this address speaks version {version} of the protocol, not 2: check ws_url");
                 self.close(out, ErrorClass::Configuration, ReasonCode::Configuration, &text);
             }
-            // 8
+            // step 8
             Message::Info(20051) => {
                 self.close(out, ErrorClass::Restart, ReasonCode::VenueRestart, "the venue asks to reconnect (20051)");
             }
@@ -276,7 +276,7 @@ impl Stream {
         }
     }
 
-    /// 2. The filter leaves out orders, positions and the like; `balance` is kept beside `wallet` because the venue documents the
+    /// Step 2: The filter leaves out orders, positions and the like; `balance` is kept beside `wallet` because the venue documents the
     /// computed amounts under it.
     fn authenticate(&mut self, now: Now, out: &mut Out) {
         let (Some(key), Some(secret)) = (self.credentials.get("api_key"), self.credentials.get("api_secret")) else {
@@ -293,7 +293,7 @@ impl Stream {
         self.keys = Some((key, secret));
     }
 
-    /// 3.
+    /// Step 3.
     fn on_authenticated(&mut self, now: Now, caps: Option<Result<Caps, WireError>>, out: &mut Out) {
         self.leaps = 0;
         match caps {
@@ -313,7 +313,7 @@ impl Stream {
         }
     }
 
-    /// 2, refused. Codes: docs.bitfinex.com/docs/abbreviations-glossary.
+    /// Step 2, refused. Codes: docs.bitfinex.com/docs/abbreviations-glossary.
     fn on_refused(&mut self, now: Now, code: u32, out: &mut Out) {
         match code {
             10114 if auth::leap(&self.nonce, self.leaps) => {
@@ -344,7 +344,7 @@ impl Stream {
         }
     }
 
-    /// 4. A row that cannot be read must not pass for one that is not listed: it keeps its value and loses its proof. A row without
+    /// Step 4: A row that cannot be read must not pass for one that is not listed: it keeps its value and loses its proof. A row without
     /// a readable name could be any: then the list is no list, and the rows are only rows.
     fn on_wallets(&mut self, now: Now, rows: Vec<Row<'_>>, out: &mut Out) {
         self.calc.clear();
@@ -377,7 +377,7 @@ impl Stream {
         }
     }
 
-    /// 5.
+    /// Step 5.
     fn on_wallet(&mut self, now: Now, row: Row<'_>, out: &mut Out) {
         match row {
             Ok(row) => {
@@ -431,7 +431,7 @@ impl Stream {
         }
     }
 
-    /// 8.
+    /// Step 8.
     fn on_maintenance(&mut self, now: Now, out: &mut Out) {
         if matches!(self.phase, Phase::Maintenance(_)) {
             return;
@@ -442,7 +442,7 @@ impl Stream {
         out.event(VenueEvent::Unsynced(AccountPush::Maintenance(reason)));
     }
 
-    /// 9. REST answers for the whole account. Where one of its rows cannot be read, absence from the others proves nothing. A `null`
+    /// Step 9: REST answers for the whole account. Where one of its rows cannot be read, absence from the others proves nothing. A `null`
     /// there is no news: the row keeps what it has.
     fn on_listing(&mut self, listing: Listing<'_>, out: &mut Out) {
         let (mut rows, mut unreadable) = (Vec::with_capacity(listing.rows.len()), Unreadable::default());
@@ -470,7 +470,7 @@ impl Stream {
         out.event(VenueEvent::Reconcile(Reconcile { sent: listing.sent, scope: Scope::Account, absence, rows }));
     }
 
-    /// 6.
+    /// Step 6.
     fn note_available(&mut self, row: &WalletRow<'_>, ask_at: Mono) {
         match row.available {
             Some(_) => self.calc.settled(&row.wallet, &row.currency),

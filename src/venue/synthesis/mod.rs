@@ -152,6 +152,7 @@ fn check_wallets(wallets: &[WalletSpec], problems: &mut Vec<Problem>) {
 }
 
 impl Connector for SynthesisConnector {
+    /// The only place credentials go: changed ones count from the next connection on.
     fn handshake(&self) -> Handshake {
         let headers = HEADERS.iter().filter_map(|&(name, header)| {
             let secret = self.credentials.get(name)?;

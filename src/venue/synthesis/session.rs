@@ -142,12 +142,8 @@ impl Session for SynthesisSession {
     }
 
     fn resync(&mut self, now: Now, out: &mut Out) {
-        self.start_over(
-            now,
-            "operator",
-            Reason::new(ReasonCode::OperatorResync, "an operator asked for a fresh snapshot"),
-            out,
-        );
+        let reason = Reason::new(ReasonCode::OperatorResync, "an operator asked for a fresh snapshot");
+        self.start_over(now, "operator", reason, out);
     }
 
     fn deadline(&self) -> Option<Mono> {

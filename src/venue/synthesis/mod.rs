@@ -3,6 +3,7 @@
 //! A front for prediction-market positions on Polygon and Solana. Its balance stream is asked by address and documented
 //! without authentication; REST shows cash only, by wallet ids the gateway does not have, and is not used.
 
+mod roster;
 mod session;
 mod sim;
 mod wire;
@@ -10,8 +11,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -152,6 +152,7 @@ fn check_wallets(wallets: &[WalletSpec], problems: &mut Vec<Problem>) {
 }
 
 impl Connector for SynthesisConnector {
+    /// The only place credentials go: changed ones count from the next connection on.
     fn handshake(&self) -> Handshake {
         let headers = HEADERS.iter().filter_map(|&(name, header)| {
             let secret = self.credentials.get(name)?;

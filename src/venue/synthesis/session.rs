@@ -15,19 +15,19 @@
 //!    answered is not documented: silence is no error, but after three in a row a fresh connection brings a fresh snapshot.
 //! 6. The server pings each 30 s; we ping too, so that a dead transport is known within `liveness_ms`.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use compact_str::CompactString;
 
 use super::Settings;
+use super::roster::{Roster, Standing};
 use super::wire::{self, Listing, Message, Order, Refusal, Update};
 use crate::model::{
-    Absence, AccountPush, Extra, Field, Freshness, Mono, Name, Now, OrderUpdate, Reason, ReasonCode, Reconcile, RowUpdate,
-    Scope, Snapshot, VenueEvent, Verdict,
+    Absence, AccountPush, Field, Freshness, Mono, Name, Now, OrderUpdate, Reason, ReasonCode, Reconcile, RowUpdate, Scope,
+    Snapshot, VenueEvent, Verdict,
 };
-use crate::venue::{CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, Reply, Session, WalletSpec};
+use crate::venue::{CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, Reply, Session};
 
 /// Requests one search for refused addresses may cost: about four culprits among 500.
 const MAX_PROBES: u32 = 100;
@@ -39,14 +39,10 @@ const HASTY_MS: u64 = 1_500;
 const MAX_HASTY: u32 = 5;
 /// The venue documents no window for "Rate limit exceeded".
 const RATE_LIMIT_WAIT_MS: u64 = 60_000;
-/// Addresses a reason's text names.
-const NAMED: usize = 3;
 
 pub(super) struct SynthesisSession {
     settings: Arc<Settings>,
-    wallets: Vec<Wallet>,
-    /// Each wallet under its configured and its canonical spelling.
-    by_address: HashMap<Name, usize>,
+    roster: Roster,
     /// `None` until the connection stands.
     liveness: Option<Liveness>,
     round: Option<Round>,
@@ -67,32 +63,6 @@ pub(super) struct SynthesisSession {
     duty: Option<Reason>,
     closed: bool,
     rng: fastrand::Rng,
-}
-
-struct Wallet {
-    /// As configured.
-    name: Name,
-    /// Sorted. `None`: every asset.
-    assets: Option<Vec<Name>>,
-    chain: Name,
-    /// The chain, as each row carries it.
-    extra: Extra,
-    chain_said: bool,
-    standing: Standing,
-    /// Listed in the present round.
-    listed: bool,
-}
-
-/// How far a wallet's rows are proven in this connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// No complete list yet.
-    Unproven,
-    Proven,
-    /// The venue calls the address invalid; it is not asked for again in this connection.
-    Refused,
-    /// Its list could not be read.
-    Unreadable,
 }
 
 /// A subscribe that awaits its answer.
@@ -158,7 +128,7 @@ impl Session for SynthesisSession {
             self.end_round(now, &round, out);
         }
         if self.round.is_none() && self.audit_at.is_some_and(|at| at <= now.mono) {
-            if !std::mem::take(&mut self.in_haste) {
+            if !self.in_haste {
                 self.hasty = 0;
             }
             self.start_round(now, Kind::Audit, out); // 5
@@ -172,12 +142,8 @@ impl Session for SynthesisSession {
     }
 
     fn resync(&mut self, now: Now, out: &mut Out) {
-        self.start_over(
-            now,
-            "operator",
-            Reason::new(ReasonCode::OperatorResync, "an operator asked for a fresh snapshot"),
-            out,
-        );
+        let reason = Reason::new(ReasonCode::OperatorResync, "an operator asked for a fresh snapshot");
+        self.start_over(now, "operator", reason, out);
     }
 
     fn deadline(&self) -> Option<Mono> {
@@ -190,13 +156,9 @@ impl Session for SynthesisSession {
 
 impl SynthesisSession {
     pub(super) fn new(settings: Arc<Settings>, seed: u64) -> Self {
-        let wallets: Vec<_> = settings.wallets.iter().map(Wallet::new).collect();
-        let spellings = |(i, wallet): (usize, &Wallet)| [(wallet.name.clone(), i), (wire::canonical(&wallet.name).into(), i)];
-        let by_address = wallets.iter().enumerate().flat_map(spellings).collect();
         Self {
+            roster: Roster::new(&settings.wallets),
             settings,
-            wallets,
-            by_address,
             liveness: None,
             round: None,
             suspects: Vec::new(),
@@ -233,7 +195,7 @@ impl SynthesisSession {
 
     /// Takes the snapshot (anew): everything has to be listed again.
     fn start_sync(&mut self, now: Now, out: &mut Out) {
-        for wallet in &mut self.wallets {
+        for wallet in &mut self.roster.wallets {
             if wallet.standing != Standing::Refused {
                 wallet.standing = Standing::Unproven;
             }
@@ -249,22 +211,19 @@ impl SynthesisSession {
         out.event(VenueEvent::Unsynced(AccountPush::Syncing(reason)));
         self.suspects.clear();
         self.probes = 0;
-        self.wallets.iter_mut().for_each(|wallet| wallet.standing = Standing::Unproven);
+        self.roster.wallets.iter_mut().for_each(|wallet| wallet.standing = Standing::Unproven);
         self.start_sync(now, out);
     }
 
     fn start_round(&mut self, now: Now, kind: Kind, out: &mut Out) {
         let range = match &kind {
-            Kind::Sync | Kind::Audit => 0..self.wallets.len(),
+            Kind::Sync | Kind::Audit => self.roster.all(),
             Kind::Probe(range) => range.clone(),
         };
-        let asked = self.wallets[range].iter().filter(|wallet| wallet.standing != Standing::Refused);
-        let wallets = asked.map(|w| wire::Asked { address: w.name.as_str().into(), assets: w.assets.clone() }).collect();
-        let request = wire::Request { kind: "subscribe".into(), wallets };
-        out.send(serde_json::to_string(&request).expect("a request of strings is JSON"));
-        self.wallets.iter_mut().for_each(|wallet| wallet.listed = false);
+        out.send(self.roster.ask(range));
         self.sent = now.mono;
         self.audit_at = None;
+        self.in_haste = false;
         self.round = Some(Round { kind, due: now.mono.plus_ms(self.settings.sync_timeout_ms), answered: false });
     }
 
@@ -273,7 +232,7 @@ impl SynthesisSession {
     fn on_listings(&mut self, now: Now, listings: &[Listing<'_>], out: &mut Out) {
         if let Some(Round { kind: Kind::Probe(range), .. }) = &self.round {
             // 4: an answer to the probe, unless it is a late part of an earlier one. Its rows come again with the full list.
-            let ours = |l: &Listing<'_>| self.find(&l.address).is_some_and(|i| range.contains(&i));
+            let ours = |l: &Listing<'_>| self.roster.find(&l.address).is_some_and(|i| range.contains(&i));
             if listings.is_empty() || listings.iter().any(ours) {
                 self.next_probe(now, out);
             }
@@ -289,7 +248,7 @@ impl SynthesisSession {
             return;
         }
         self.misses = 0;
-        let complete = self.wallets.iter().all(|wallet| wallet.listed || wallet.standing == Standing::Refused);
+        let complete = self.roster.is_complete();
         let Some(round) = self.round.as_mut() else { return };
         round.answered = true;
         round.due = now.mono.plus_ms(self.settings.grace_ms); // 2: at most once per wallet
@@ -300,11 +259,11 @@ impl SynthesisSession {
 
     /// Reads one wallet's list and puts its rows where they belong.
     fn sort(&mut self, listing: &Listing<'_>, sorted: &mut Sorted, out: &mut Out) {
-        let Some(at) = self.find(&listing.address) else {
+        let Some(at) = self.roster.find(&listing.address) else {
             return out.malformed("response.wallets.address: a list of an address never asked for");
         };
         let auditing = matches!(self.round, Some(Round { kind: Kind::Audit, .. }));
-        let wallet = &mut self.wallets[at];
+        let wallet = &mut self.roster.wallets[at];
         if !wallet.is_on(listing.chain.as_deref()) {
             // Updates name no chain, so a second one under the same address cannot be told from the first.
             let assets = listing.balances.iter().flatten().filter_map(|h| wire::identifier(&h.asset)).collect();
@@ -396,11 +355,11 @@ impl SynthesisSession {
     }
 
     fn finish_sync(&mut self, now: Now, out: &mut Out) {
-        let silent = self.unlisted(Standing::Unproven);
-        for wallet in self.wallets.iter_mut().filter(|wallet| wallet.standing == Standing::Unproven) {
+        let silent = self.roster.unlisted(Standing::Unproven);
+        for wallet in self.roster.wallets.iter_mut().filter(|wallet| wallet.standing == Standing::Unproven) {
             wallet.standing = Standing::Proven;
         }
-        if !self.wallets.iter().any(|wallet| wallet.standing == Standing::Proven) {
+        if !self.roster.wallets.iter().any(|wallet| wallet.standing == Standing::Proven) {
             return self.close(ErrorClass::Protocol, ReasonCode::ProtocolError, "no wallet's balances can be read", out);
         }
         self.tell(Sorted { fresh: (silent, Vec::new()), ..Sorted::default() }, out); // 2
@@ -416,7 +375,7 @@ impl SynthesisSession {
     // Audits (5).
 
     fn finish_audit(&mut self, now: Now, out: &mut Out) {
-        let silent = self.unlisted(Standing::Proven);
+        let silent = self.roster.unlisted(Standing::Proven);
         if !silent.is_empty() {
             out.event(self.reconcile(silent, Vec::new()));
         }
@@ -466,7 +425,7 @@ impl SynthesisSession {
     // Pushes (3).
 
     fn on_update(&mut self, now: Now, update: Update<'_>, out: &mut Out) {
-        let known = self.find(&update.address).map(|at| &self.wallets[at]);
+        let known = self.roster.find(&update.address).map(|at| &self.roster.wallets[at]);
         let Some(wallet) = known.filter(|wallet| wallet.standing != Standing::Refused) else {
             return out.malformed("response.address: an update for an address never asked for");
         };
@@ -494,7 +453,7 @@ impl SynthesisSession {
                 self.audit_refused = true;
                 self.miss_audit(now, out);
             }
-            (Kind::Sync, Refusal::InvalidWallets) => self.halve(now, 0..self.wallets.len(), out),
+            (Kind::Sync, Refusal::InvalidWallets) => self.halve(now, self.roster.all(), out),
             (Kind::Probe(range), Refusal::InvalidWallets) => self.halve(now, range, out),
             (_, Refusal::RateLimited) => {
                 let class = ErrorClass::RateLimited { wait_ms: RATE_LIMIT_WAIT_MS };
@@ -509,10 +468,10 @@ impl SynthesisSession {
 
     /// A group holds an address the venue refuses: it is the one, or one half holds it.
     fn halve(&mut self, now: Now, range: Range<usize>, out: &mut Out) {
-        let members: Vec<_> = self.askable(range.clone()).collect();
+        let members: Vec<_> = self.roster.askable(range.clone()).collect();
         match members[..] {
             [] => {}
-            [culprit] => self.wallets[culprit].standing = Standing::Refused,
+            [culprit] => self.roster.wallets[culprit].standing = Standing::Refused,
             _ => {
                 let middle = members[members.len() / 2];
                 self.suspects.push(middle..range.end);
@@ -524,7 +483,7 @@ impl SynthesisSession {
 
     fn next_probe(&mut self, now: Now, out: &mut Out) {
         let configuration = ErrorClass::Configuration;
-        if self.askable(0..self.wallets.len()).next().is_none() {
+        if self.roster.askable(self.roster.all()).next().is_none() {
             let text = "the venue calls every configured address invalid";
             return self.close(configuration, ReasonCode::Configuration, text, out);
         }
@@ -537,34 +496,15 @@ impl SynthesisSession {
         self.start_round(now, Kind::Probe(range), out);
     }
 
-    fn askable(&self, range: Range<usize>) -> impl Iterator<Item = usize> {
-        range.filter(|&at| self.wallets[at].standing != Standing::Refused)
-    }
-
     // Helpers.
-
-    fn find(&self, address: &str) -> Option<usize> {
-        self.by_address.get(address).or_else(|| self.by_address.get(&*wire::canonical(address))).copied()
-    }
-
-    fn unlisted(&self, standing: Standing) -> Vec<Name> {
-        let silent = self.wallets.iter().filter(|wallet| !wallet.listed && wallet.standing == standing);
-        silent.map(|wallet| wallet.name.clone()).collect()
-    }
 
     /// What keeps the account from being wholly served.
     fn failing(&self) -> Option<Reason> {
-        let named = |standing| {
-            let all: Vec<_> = self.wallets.iter().filter(|w| w.standing == standing).map(|w| w.name.as_str()).collect();
-            let more = all.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            (!all.is_empty()).then(|| format!("{}{more}", all[..all.len().min(NAMED)].join(", ")))
-        };
-        if let Some(addresses) = named(Standing::Refused) {
+        if let Some(addresses) = self.roster.named(Standing::Refused) {
             let text = format!("the venue calls these addresses invalid: {addresses}; mend or remove them in wallets");
             return Some(Reason::new(ReasonCode::Configuration, text));
         }
-        if let Some(addresses) = named(Standing::Unreadable) {
+        if let Some(addresses) = self.roster.named(Standing::Unreadable) {
             let text = format!("the balances of these addresses cannot be read: {addresses}");
             return Some(Reason::new(ReasonCode::ProtocolError, text));
         }
@@ -583,51 +523,6 @@ impl SynthesisSession {
         self.closed = true;
         out.close(class, code, text);
     }
-}
-
-impl Wallet {
-    fn new(spec: &WalletSpec) -> Self {
-        let chain = Name::from(wire::chain_of(&spec.address).unwrap_or_default());
-        let assets = spec.assets.as_ref().map(|assets| {
-            let mut names: Vec<Name> = assets.iter().map(Name::from).collect();
-            names.sort_unstable();
-            names
-        });
-        let extra = chain_extra(&chain);
-        let name = Name::from(spec.address.as_str());
-        Self { name, assets, chain, extra, chain_said: false, standing: Standing::Unproven, listed: false }
-    }
-
-    /// Takes the chain from the first list that names one. False: this list is of another.
-    fn is_on(&mut self, chain: Option<&str>) -> bool {
-        let Some(chain) = chain else { return true };
-        let first = !std::mem::replace(&mut self.chain_said, true);
-        if first && chain != self.chain {
-            self.chain = chain.into();
-            self.extra = chain_extra(&self.chain);
-        }
-        chain == self.chain
-    }
-
-    fn wants(&self, asset: &Name) -> bool {
-        self.assets.as_ref().is_none_or(|assets| assets.binary_search(asset).is_ok())
-    }
-
-    /// Only the total is known: what of it is bound in open orders, the venue does not say.
-    fn row(&self, asset: Name, total: Field) -> RowUpdate {
-        let extra = Some(Arc::clone(&self.extra));
-        RowUpdate {
-            total,
-            available: Field::Unknown,
-            locked: Field::Unknown,
-            extra,
-            ..RowUpdate::new(self.name.clone(), asset)
-        }
-    }
-}
-
-fn chain_extra(chain: &Name) -> Extra {
-    Arc::new([("chain", chain.clone())])
 }
 
 /// Orders say nothing of balances here: `MATCHED` precedes the change, and the change is pushed by itself.

@@ -46,6 +46,9 @@ const FAULTS: &[(&str, &str)] = &[
     ("unsubscribe", "every subscription ends, with the acknowledgement of an unsubscribe nobody sent"),
 ];
 
+/// Canonical address to assets and totals.
+type Held = BTreeMap<String, Vec<(Name, Amount)>>;
+
 /// The simulated venue.
 pub(super) struct SynthesisSim {
     accounts: Vec<SimAccount>,
@@ -193,17 +196,18 @@ impl Sim for SynthesisSim {
         }
         let account = self.accounts.iter_mut().find(|account| account.id == mv.account());
         let book = &mut account.ok_or_else(|| format!("no account {:?}", mv.account()))?.book;
-        let before = book.clone();
-        let touched = book.apply(mv)?;
-        let totals = touched.into_iter().map(|(wallet, asset)| {
-            let (old, new) = (before.holding(&wallet, &asset).total(), book.holding(&wallet, &asset).total());
-            (wallet, asset, old, new)
-        });
         // What is only locked or freed does not change a total, and is not told.
-        let changed: Vec<_> = totals.filter(|(_, _, old, new)| !old.same_value(new)).collect();
-
+        let mut told = !matches!(mv, Move::Place { .. } | Move::WithdrawRequest { .. } | Move::Cancel { .. });
+        if let Move::Set { wallet, asset, available, locked, .. } = mv {
+            told = !book.holding(wallet, asset).total().same_value(&available.plus(locked));
+        }
+        let mut changed = Vec::new();
+        for (wallet, asset) in book.apply(mv)?.into_iter().filter(|_| told) {
+            let total = book.holding(&wallet, &asset).total();
+            changed.push((wallet, asset, total));
+        }
         self.order_before(mv, out);
-        for (wallet, asset, _, total) in &changed {
+        for (wallet, asset, total) in &changed {
             self.push_update(wallet, asset, total, out);
         }
         self.order_after(mv, out);
@@ -300,7 +304,8 @@ impl SynthesisSim {
 
     /// The current balances of the wallets asked for, as one frame or as the faults in force want it.
     fn answer(&mut self, now: Now, id: ConnId, asked: &[Asked<'_>], out: &mut SimOut) {
-        let mut wallets: Vec<Wallet> = asked.iter().map(|asked| self.wallet(asked)).collect();
+        let held = self.held();
+        let mut wallets: Vec<Wallet> = asked.iter().map(|asked| self.wallet(&held, asked)).collect();
         if self.on("omit_empty_wallets") {
             wallets.retain(|wallet| wallet.balances.as_ref().is_some_and(|balances| !balances.is_empty()));
         }
@@ -327,17 +332,26 @@ impl SynthesisSim {
         }
     }
 
-    fn wallet(&self, asked: &Asked<'_>) -> Wallet {
+    fn wallet(&self, held: &Held, asked: &Asked<'_>) -> Wallet {
         let wanted = |asset: &Name| asked.assets.as_ref().is_none_or(|assets| assets.contains(asset));
-        let rows = self.accounts.iter().flat_map(|account| &account.book.rows);
-        let held = rows.filter(|((wallet, asset), holding)| {
-            wire::canonical(wallet) == wire::canonical(&asked.address) && wanted(asset) && !holding.total().is_zero()
-        });
+        let rows = held.get(&*wire::canonical(&asked.address)).into_iter().flatten().filter(|(asset, _)| wanted(asset));
         Wallet {
             chain_id: wire::chain_of(&asked.address).unwrap_or_default(),
             address: self.spell(&asked.address),
-            balances: Some(held.map(|((_, asset), holding)| (asset.clone(), holding.total().to_string())).collect()),
+            balances: Some(rows.map(|(asset, total)| (asset.clone(), total.to_string())).collect()),
         }
+    }
+
+    /// What every address holds. What is zero is not held.
+    fn held(&self) -> Held {
+        let mut held = Held::new();
+        for ((wallet, asset), holding) in self.accounts.iter().flat_map(|account| &account.book.rows) {
+            let total = holding.total();
+            if !total.is_zero() {
+                held.entry(wire::canonical(wallet).into_owned()).or_default().push((asset.clone(), total));
+            }
+        }
+        held
     }
 
     fn push_update(&mut self, wallet: &str, asset: &Name, total: &Amount, out: &mut SimOut) {

@@ -161,7 +161,8 @@ fn token_refusal(ended: bool) -> (ErrorClass, ReasonCode, String) {
         let text = "the access token has expired; put a new one in place";
         return (ErrorClass::Credential, ReasonCode::TokenExpired, text.into());
     }
-    let text = "the venue refuses the access token, though by its own date it is valid: it may be revoked or of another environment";
+    let text =
+        "the venue refuses the access token, though by its own date it is valid: it may be revoked or of another environment";
     (ErrorClass::CredentialMaybe, ReasonCode::AuthUncertain, text.into())
 }
 
@@ -170,11 +171,14 @@ fn key_refusal(skew: Option<i64>, form_is_right: bool) -> (ErrorClass, ReasonCod
     match skew {
         Some(skew) if skew.abs() > SKEW_BOUND_MS => {
             let (seconds, side) = (skew.abs() / 1000, if skew > 0 { "ahead of" } else { "behind" });
-            let text = format!("the venue refuses the login, and this machine's clock is {seconds} s {side} the venue's: set the clock");
+            let text = format!(
+                "the venue refuses the login, and this machine's clock is {seconds} s {side} the venue's: set the clock"
+            );
             (ErrorClass::CredentialMaybe, ReasonCode::ClockSkew, text)
         }
         Some(_) if form_is_right => {
-            let text = "the venue refuses the login, and the clocks agree: the API key or its secret is wrong, expired or revoked";
+            let text =
+                "the venue refuses the login, and the clocks agree: the API key or its secret is wrong, expired or revoked";
             (ErrorClass::Credential, ReasonCode::WrongKey, text.into())
         }
         _ => {
@@ -198,7 +202,8 @@ impl Connector for MoonbaseConnector {
     }
 
     fn refused(&self, status: u16) -> Option<Closing> {
-        let text = "the venue limits this address to 10 new connections a minute and 10 at once, over all accounts and programs";
+        let text =
+            "the venue limits this address to 10 new connections a minute and 10 at once, over all accounts and programs";
         (status == 429).then(|| Closing {
             class: ErrorClass::RateLimited { wait_ms: LIMIT_WINDOW_MS },
             reason: Reason::new(ReasonCode::RateLimited, text),

@@ -49,10 +49,8 @@ const SECRETS: [&str; 3] = ["api_key", "api_secret", "access_token"];
 fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
     let mut options = spec.options.reader();
     let settings = Settings {
-        updates: options.choice(
-            "updates",
-            &[("detect", Updates::Detect), ("full", Updates::Full), ("partial", Updates::Partial)],
-        ),
+        updates: options
+            .choice("updates", &[("detect", Updates::Detect), ("full", Updates::Full), ("partial", Updates::Partial)]),
         liveness_ms: options.integer("liveness_ms", LIVENESS_MS, 1_000..=600_000),
         reconcile_ms: options.integer("reconcile_ms", 60_000, 0..=86_400_000),
         sync_timeout_ms: options.integer("sync_timeout_ms", 10_000, 100..=120_000),
@@ -66,7 +64,11 @@ fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
     if !spec.ws_url.starts_with("ws://") && !spec.ws_url.starts_with("wss://") {
         problems.push(Problem::new("ws_url", format!("must begin with ws:// or wss://, such as {:?}", VENUE.ws_url)));
     }
-    if problems.is_empty() { Ok(Arc::new(MoonbaseConnector(Arc::new(Account::new(spec.clone(), settings))))) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Arc::new(MoonbaseConnector(Arc::new(Account::new(spec.clone(), settings)))))
+    } else {
+        Err(problems)
+    }
 }
 
 fn check_credentials(spec: &AccountSpec, problems: &mut Vec<Problem>) {
@@ -75,7 +77,9 @@ fn check_credentials(spec: &AccountSpec, problems: &mut Vec<Problem>) {
     match (has("access_token"), has("api_key"), has("api_secret")) {
         (true, false, false) | (false, true, true) => {}
         (true, ..) => refuse("credentials", "give either access_token, or api_key and api_secret, not both"),
-        (false, false, false) => refuse("credentials", "give api_key and api_secret (a read-only key is enough), or access_token"),
+        (false, false, false) => {
+            refuse("credentials", "give api_key and api_secret (a read-only key is enough), or access_token")
+        }
         (false, true, false) => refuse("credentials.api_secret", "missing; it belongs to api_key"),
         (false, false, true) => refuse("credentials.api_key", "missing; it belongs to api_secret"),
     }

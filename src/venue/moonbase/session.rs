@@ -208,9 +208,9 @@ impl MoonbaseSession {
             self.account.habit.lock().learn(&settled);
         }
         self.has_gap = false;
-        let (rows, doubts, facts) = self.translate(portfolio, out);
+        let Said { rows, unproven, facts } = Said::of(portfolio, out);
         out.event(VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Account, rows }));
-        doubt(doubts, out);
+        doubt(unproven, out);
         self.tell(facts, out);
         if is_behind {
             // Older than something pushed before it: applied, but not believed until the next one.
@@ -240,18 +240,16 @@ impl MoonbaseSession {
             left_out.clear();
         }
         let wallets: Vec<Name> = portfolio.accounts.iter().map(|account| account.id.clone()).collect();
-        let (rows, doubts, facts) = self.translate(portfolio, out);
+        let Said { rows, unproven, facts } = Said::of(portfolio, out);
         match policy {
             Updates::Full if wallets.is_empty() => {}
-            Updates::Full => out.event(VenueEvent::Snapshot(Snapshot {
-                freshness: Freshness::Stream,
-                scope: Scope::Wallets(wallets),
-                rows,
-            })),
+            Updates::Full => {
+                out.event(VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Wallets(wallets), rows }))
+            }
             Updates::Detect | Updates::Partial if rows.is_empty() => {}
             Updates::Detect | Updates::Partial => out.event(VenueEvent::Rows(rows)),
         }
-        doubt(doubts, out);
+        doubt(unproven, out);
         self.tell(facts, out);
         if !left_out.is_empty() {
             doubt(left_out, out);
@@ -278,43 +276,6 @@ impl MoonbaseSession {
             Updates::Detect | Updates::Partial => self.unsync("a message of the venue was lost", out),
         }
         self.want("gsn_gap", now, out);
-    }
-
-    /// Rows, the assets that cannot be proven by them, and what is said of the first account itself (the gateway's account has
-    /// one record; further accounts in one message are announced by the manual for a later day).
-    fn translate(&mut self, portfolio: Portfolio<'_>, out: &mut Out) -> (Vec<RowUpdate>, Vec<(Name, Vec<Name>)>, Facts) {
-        let mut rows = Vec::with_capacity(portfolio.accounts.iter().map(|account| account.assets.len()).sum());
-        let (mut doubts, mut facts, mut told) = (Vec::new(), Facts::default(), 0);
-        let mut tell = |problem: Option<String>, out: &mut Out| {
-            if let Some(problem) = problem.filter(|_| told < MAX_PROBLEMS_TOLD) {
-                told += 1;
-                out.malformed(format!("{}: {problem}", wire::CHANNEL));
-            }
-        };
-        for (index, account) in portfolio.accounts.into_iter().enumerate() {
-            if index == 0 {
-                facts = Facts { fees: account.fees, stats: account.stats.map(ToOwned::to_owned), ..Facts::default() };
-            }
-            tell(account.problem, out);
-            let mut unproven = Vec::new();
-            for asset in account.assets {
-                tell(asset.problem, out);
-                if asset.unreadable {
-                    unproven.push(asset.name.clone());
-                }
-                rows.push(RowUpdate {
-                    total: asset.balance,
-                    available: asset.free,
-                    locked: asset.locked,
-                    venue_ts: Some(portfolio.at),
-                    ..RowUpdate::new(account.id.clone(), asset.name)
-                });
-            }
-            if !unproven.is_empty() {
-                doubts.push((account.id, unproven));
-            }
-        }
-        (rows, doubts, facts)
     }
 
     /// Passes on what is new.
@@ -428,6 +389,52 @@ impl MoonbaseSession {
             Phase::Seeding | Phase::Opening | Phase::Streaming | Phase::Over => "the venue sent no snapshot in time",
         };
         self.close(ErrorClass::Transient, ReasonCode::SyncTimeout, text, out);
+    }
+}
+
+/// What one portfolio message says, in the gateway's words.
+#[derive(Default)]
+struct Said {
+    rows: Vec<RowUpdate>,
+    /// By wallet, the assets that are named without readable numbers.
+    unproven: Vec<(Name, Vec<Name>)>,
+    /// Of the first account: the gateway's account has one record, and the manual keeps further ones for a later day.
+    facts: Facts,
+}
+
+impl Said {
+    fn of(portfolio: Portfolio<'_>, out: &mut Out) -> Self {
+        let mut said = Self::default();
+        said.rows.reserve(portfolio.accounts.iter().map(|account| account.assets.len()).sum());
+        let mut told = 0;
+        let mut tell = |problem: Option<String>, out: &mut Out| {
+            if let Some(problem) = problem.filter(|_| told < MAX_PROBLEMS_TOLD) {
+                told += 1;
+                out.malformed(format!("{}: {problem}", wire::CHANNEL));
+            }
+        };
+        for (index, account) in portfolio.accounts.into_iter().enumerate() {
+            if index == 0 {
+                said.facts = Facts { fees: account.fees, stats: account.stats.map(ToOwned::to_owned), ..Facts::default() };
+            }
+            tell(account.problem, out);
+            let mut unproven = Vec::new();
+            for asset in account.assets {
+                tell(asset.problem, out);
+                if asset.unreadable {
+                    unproven.push(asset.name.clone());
+                }
+                said.rows.push(RowUpdate {
+                    total: asset.balance,
+                    available: asset.free,
+                    locked: asset.locked,
+                    venue_ts: Some(portfolio.at),
+                    ..RowUpdate::new(account.id.clone(), asset.name)
+                });
+            }
+            said.unproven.push((account.id, unproven));
+        }
+        said
     }
 }
 

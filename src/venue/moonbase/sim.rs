@@ -389,14 +389,6 @@ impl Moonbase {
         }
     }
 
-    fn close(&mut self, which: impl Fn(&Conn) -> bool, code: u16, reason: &'static str, out: &mut SimOut) {
-        let gone: Vec<ConnId> = self.conns.iter().filter(|(_, state)| which(state)).map(|(conn, _)| *conn).collect();
-        for conn in gone {
-            self.conns.remove(&conn);
-            out.close(conn, code, reason);
-        }
-    }
-
     /// The same to all subscribers.
     fn broadcast(&self, text: &str, out: &mut SimOut) {
         (0..self.accounts.len()).for_each(|account| self.send_to_subscribers(account, text, out));
@@ -426,8 +418,12 @@ impl Moonbase {
         self.faults.tokens_void_until = Some(now.unix.0.div_euclid(1000));
         let error = r#"{"channel":"auth","type":"error","message":"invalid auth access","code":401}"#;
         let ended: Vec<ConnId> = self.conns.iter().filter(|(_, state)| state.by_token).map(|(conn, _)| *conn).collect();
-        ended.iter().for_each(|conn| self.send(*conn, error.to_owned(), out));
-        self.close(|state| state.by_token, 1008, "session ended", out);
+        for conn in ended {
+            self.send(conn, error.to_owned(), out);
+            if let Some(state) = self.conns.get_mut(&conn) {
+                (state.account, state.is_subscribed) = (None, false);
+            }
+        }
     }
 
     fn end_subscriptions(&mut self, out: &mut SimOut) {
@@ -499,9 +495,8 @@ impl Sim for Moonbase {
             return refusal(404, "E0404");
         };
         let (key, secret) = (request.header("nova-key"), request.header("nova-secret"));
-        let known = |account: &&Account| {
-            account.credential("api_key") == Some(key) && account.credential("api_secret") == Some(secret)
-        };
+        let known =
+            |account: &&Account| account.credential("api_key") == Some(key) && account.credential("api_secret") == Some(secret);
         let Some(account) = self.accounts.iter().find(known).filter(|_| !self.faults.revoke_keys) else {
             return refusal(401, "E0101_UNAUTHENTICATED");
         };
@@ -536,7 +531,7 @@ impl Sim for Moonbase {
     fn on_fault(&mut self, now: Now, fault: &str, out: &mut SimOut) -> Result<(), String> {
         match fault {
             "silence" => self.conns.values_mut().for_each(|state| state.is_silent = true),
-            "kick" => self.close(|_| true, 1001, "going away", out),
+            "kick" => std::mem::take(&mut self.conns).into_keys().for_each(|conn| out.close(conn, 1001, "going away")),
             "garbage" => self.broadcast("{\"channel\":\"portfolio\",\"type\":\"upd", out),
             "bad_amount" => self.faults.bad_amount = true,
             "wrong_sum" => self.faults.wrong_sum = true,

@@ -161,6 +161,10 @@ struct RawError<'a> {
 /// # Errors
 /// A message that is no JSON object, or a portfolio message that lacks what it must have.
 pub(super) fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
+    // A JSON array would pass for an object with its keys left out.
+    if !text.trim_start().starts_with('{') {
+        return Err(foreign("frame: not a JSON object"));
+    }
     let raw: Raw<'_> = match serde_json::from_str(text) {
         Ok(raw) => raw,
         Err(_) => return decode_foreign(text),
@@ -177,22 +181,26 @@ pub(super) fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
         (channel, Some("error")) => Ok(error(channel, raw.code.or_else(|| inner_code(raw.error)))),
         (channel, None) if raw.error.is_some() => Ok(error(channel, inner_code(raw.error))),
         (channel, None) if raw.code.is_some() => Ok(error(channel, raw.code)),
-        _ => Ok(Message::Other),
+        (Some(CHANNEL), _) => Err(foreign("portfolio: type: unknown")),
+        (None, None) => Err(foreign("frame: neither channel nor type")),
+        (Some(_), _) | (None, Some(_)) => Ok(Message::Other),
     }
 }
 
 /// A message that does not have the portfolio's shape: another channel's, or a broken one.
 fn decode_foreign(text: &str) -> Result<Message<'_>, DecodeError> {
     let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
-        return Err(DecodeError { is_portfolio: false, what: "frame: not a JSON object".into() });
+        return Err(foreign("frame: not a JSON object"));
     };
     match envelope.channel.and_then(word).as_deref() {
         Some(CHANNEL) => Err(broken("data: not a list of accounts")),
-        None if envelope.kind.is_none() => {
-            Err(DecodeError { is_portfolio: false, what: "frame: neither channel nor type".into() })
-        }
+        None if envelope.kind.is_none() => Err(foreign("frame: neither channel nor type")),
         _ => Ok(Message::Other),
     }
+}
+
+fn foreign(what: &'static str) -> DecodeError {
+    DecodeError { is_portfolio: false, what: what.into() }
 }
 
 fn portfolio(raw: Raw<'_>, is_snapshot: bool) -> Result<Portfolio<'_>, DecodeError> {
@@ -209,7 +217,8 @@ fn account(index: usize, raw: RawAccount<'_>) -> Result<Account<'_>, DecodeError
     let list = raw.asset_balances.ok_or_else(|| broken(place("asset_balances: missing")))?;
     let mut assets = Vec::with_capacity(list.len());
     for (row, raw) in list.iter().enumerate() {
-        let name = raw.asset.and_then(name).ok_or_else(|| broken(format!("data[{index}].asset_balances[{row}].asset: not a name")))?;
+        let name =
+            raw.asset.and_then(name).ok_or_else(|| broken(format!("data[{index}].asset_balances[{row}].asset: not a name")))?;
         assets.push(asset(name, raw, || format!("data[{index}].asset_balances[{row}]")));
     }
     let rate = |raw: Option<&RawValue>| raw.and_then(|raw| Amount::from_json(raw).ok());
@@ -234,8 +243,7 @@ fn asset(name: Name, raw: &RawAsset<'_>, place: impl Fn() -> String) -> Asset {
         }
         None => None,
     };
-    let (balance, free, locked) =
-        (number("balance", raw.balance), number("free", raw.free), number("locked", raw.locked));
+    let (balance, free, locked) = (number("balance", raw.balance), number("free", raw.free), number("locked", raw.locked));
     let is = |amount: &Amount| Field::Is(amount.clone());
     let fields = match (&balance, &free, &locked) {
         _ if problem.is_some() => None,

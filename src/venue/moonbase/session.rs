@@ -149,7 +149,7 @@ impl MoonbaseSession {
             Ok(Message::Unsubscribed) if matches!(self.phase, Phase::Seeding | Phase::Streaming) => {
                 self.is_subscribed = false;
                 self.rest();
-                self.unsync("the venue ended the subscription", out);
+                self.unsync(ReasonCode::ProtocolError, "the venue ended the subscription", out);
                 self.want("unsubscribed", now, out);
             }
             Ok(Message::Authenticated | Message::Subscribed | Message::Unsubscribed) => {}
@@ -177,7 +177,7 @@ impl MoonbaseSession {
             self.rest();
         }
         if is_portfolio {
-            self.unsync("a message of the venue could not be read", out);
+            self.unsync(ReasonCode::ProtocolError, "a message of the venue could not be read", out);
         }
         self.want("unreadable", now, out);
     }
@@ -198,7 +198,7 @@ impl MoonbaseSession {
         // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held.
         if is_empty && !std::mem::replace(&mut self.was_empty, true) {
             out.malformed("portfolio: data: a snapshot without an account");
-            self.unsync("the venue's snapshot names no account", out);
+            self.unsync(ReasonCode::ProtocolError, "the venue's snapshot names no account", out);
             return self.want("empty_snapshot", now, out);
         }
         self.was_empty = is_empty;
@@ -215,12 +215,14 @@ impl MoonbaseSession {
         if is_behind {
             // Older than something pushed before it: applied, but not believed until the next one.
             out.malformed("portfolio: gsn: a snapshot older than the update before it");
-            self.unsync("the venue's snapshot is older than its updates", out);
+            self.unsync(ReasonCode::ProtocolError, "the venue's snapshot is older than its updates", out);
             return self.want("old_snapshot", now, out);
         }
         self.wanted = None;
         self.schedule_audit(now);
         if !std::mem::replace(&mut self.is_synced, true) {
+            // What an earlier connection's token had come to is over with that connection.
+            out.event(VenueEvent::Duty(None));
             out.event(VenueEvent::Synced);
         }
     }
@@ -273,7 +275,9 @@ impl MoonbaseSession {
         self.has_gap = true;
         match self.account.settings.updates {
             Updates::Full => {}
-            Updates::Detect | Updates::Partial => self.unsync("a message of the venue was lost", out),
+            Updates::Detect | Updates::Partial => {
+                self.unsync(ReasonCode::ProtocolError, "a message of the venue was lost", out)
+            }
         }
         self.want("gsn_gap", now, out);
     }
@@ -286,9 +290,9 @@ impl MoonbaseSession {
         }
     }
 
-    fn unsync(&mut self, text: &'static str, out: &mut Out) {
+    fn unsync(&mut self, code: ReasonCode, text: &'static str, out: &mut Out) {
         if std::mem::replace(&mut self.is_synced, false) {
-            let reason = Reason::new(ReasonCode::ProtocolError, text);
+            let reason = Reason::new(code, text);
             out.event(VenueEvent::Unsynced(AccountPush::Syncing(reason)));
         }
     }
@@ -356,7 +360,7 @@ impl MoonbaseSession {
             }
             (Channel::Portfolio, _) => {
                 out.malformed("error: about the portfolio, unasked");
-                self.unsync("the venue reports an error of the portfolio stream", out);
+                self.unsync(ReasonCode::ProtocolError, "the venue reports an error of the portfolio stream", out);
                 self.want("channel_error", now, out);
             }
             (Channel::Unnamed, _) => out.malformed("error: about nothing we asked"),
@@ -501,7 +505,7 @@ impl Session for MoonbaseSession {
             return self.step_timed_out(out);
         }
         if due(&mut self.grace_ends, now) {
-            self.unsync("a fresh snapshot is late", out);
+            self.unsync(ReasonCode::SyncTimeout, "a fresh snapshot is late", out);
         }
         if due(&mut self.token_ends, now) {
             let text = "the access token has expired; the stream still works, but the next login will fail";

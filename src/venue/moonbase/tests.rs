@@ -328,6 +328,18 @@ fn an_unreadable_row_is_named_and_the_others_stand() {
 }
 
 #[test]
+fn an_asset_with_an_impossible_name_is_counted_and_the_others_stand() {
+    let text = SNAPSHOT.replace("BTC", &"B".repeat(129));
+    let message = portfolio(&text);
+    let names: Vec<_> = message.accounts[0].assets.iter().map(|asset| asset.name.as_str()).collect();
+    assert_eq!(names, ["VND", "ETH"]);
+    let problem = message.accounts[0].problem.as_deref().unwrap();
+    assert_eq!(problem, "data[0].asset_balances[1].asset: empty, or longer than 128 characters");
+    let escaped = SNAPSHOT.replace("BTC", r"B\u0054C");
+    assert_eq!(portfolio(&escaped).accounts[0].assets[1].name, "BTC");
+}
+
+#[test]
 fn one_missing_number_is_derived_and_two_are_not() {
     let text = SNAPSHOT.replace("\"locked\": \"0.071925\"", "\"x\": 1");
     assert_eq!(portfolio(&text).accounts[0].assets[1].locked, Field::Derived(amount("0.071925")));

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::connector::{Account, LIMIT_WINDOW_MS, Login, Updates};
 use super::held::Held;
+use super::said::Said;
 use super::sequence::{Sequence, Step};
 use super::wire::{self, Channel, Message, Portfolio, VenueError};
-use crate::model::{
-    AccountPush, Facts, Freshness, Mono, Name, Now, Reason, ReasonCode, RowUpdate, Scope, Snapshot, VenueEvent,
-};
+use crate::model::{AccountPush, Facts, Freshness, Mono, Name, Now, Reason, ReasonCode, Scope, Snapshot, VenueEvent};
 use crate::venue::{Action, CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, Reply, Session};
 
 // The venue's procedure (docs.moonbase.vn: websocket/overview, websocket/authentication, websocket/channel-portfolio):
@@ -33,8 +32,6 @@ const REFRESH_SPACING_MS: u64 = 1_000;
 const REFRESH_GRACE_MS: u64 = 2_000;
 /// So many unreadable snapshots in a row end the connection.
 const MAX_BAD_SNAPSHOTS: u8 = 3;
-/// A message may have as many problems as rows; so many of them are told.
-const MAX_PROBLEMS_TOLD: usize = 8;
 
 /// Where in the procedure the session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -393,52 +390,6 @@ impl MoonbaseSession {
             Phase::Seeding | Phase::Opening | Phase::Streaming | Phase::Over => "the venue sent no snapshot in time",
         };
         self.close(ErrorClass::Transient, ReasonCode::SyncTimeout, text, out);
-    }
-}
-
-/// What one portfolio message says, in the gateway's words.
-#[derive(Default)]
-struct Said {
-    rows: Vec<RowUpdate>,
-    /// By wallet, the assets that are named without readable numbers.
-    unproven: Vec<(Name, Vec<Name>)>,
-    /// Of the first account: the gateway's account has one record, and the manual keeps further ones for a later day.
-    facts: Facts,
-}
-
-impl Said {
-    fn of(portfolio: Portfolio<'_>, out: &mut Out) -> Self {
-        let mut said = Self::default();
-        said.rows.reserve(portfolio.accounts.iter().map(|account| account.assets.len()).sum());
-        let mut told = 0;
-        let mut tell = |problem: Option<String>, out: &mut Out| {
-            if let Some(problem) = problem.filter(|_| told < MAX_PROBLEMS_TOLD) {
-                told += 1;
-                out.malformed(format!("{}: {problem}", wire::CHANNEL));
-            }
-        };
-        for (index, account) in portfolio.accounts.into_iter().enumerate() {
-            if index == 0 {
-                said.facts = Facts { fees: account.fees, stats: account.stats.map(ToOwned::to_owned), ..Facts::default() };
-            }
-            tell(account.problem, out);
-            let mut unproven = Vec::new();
-            for asset in account.assets {
-                tell(asset.problem, out);
-                if asset.unreadable {
-                    unproven.push(asset.name.clone());
-                }
-                said.rows.push(RowUpdate {
-                    total: asset.balance,
-                    available: asset.free,
-                    locked: asset.locked,
-                    venue_ts: Some(portfolio.at),
-                    ..RowUpdate::new(account.id.clone(), asset.name)
-                });
-            }
-            said.unproven.push((account.id, unproven));
-        }
-        said
     }
 }
 

@@ -63,6 +63,23 @@ fn case_1_an_asset_that_vanishes_in_silence_is_found_by_the_audit_and_trust_is_l
 }
 
 #[test]
+fn case_1_each_lost_trust_takes_twice_the_proof() {
+    use crate::venue::moonbase::held::{Habit, Settled};
+    let kept = Settled { kept: 1, ..Settled::default() };
+    for lost in [Settled { gone: 1, ..Settled::default() }, Settled { untold: 1, ..Settled::default() }] {
+        let mut habit = Habit::default();
+        for needed in [2, 4, 8] {
+            for _ in 0..needed {
+                assert!(!habit.is_partial());
+                habit.learn(&kept);
+            }
+            assert!(habit.is_partial());
+            habit.learn(&lost);
+        }
+    }
+}
+
+#[test]
 fn case_1_many_omissions_ask_for_one_snapshot_a_second() {
     let mut duo = Duo::new(&VENUE);
     duo.fault("updates_partial");
@@ -169,6 +186,16 @@ fn case_2_numbers_that_turn_out_global_stop_being_gaps() {
 }
 
 #[test]
+fn case_2_numbers_that_skip_at_first_are_never_taken_for_contiguous() {
+    use crate::venue::moonbase::sequence::{Sequence, Step};
+    let mut sequence = Sequence::default();
+    sequence.restart(100);
+    for gsn in [102, 104, 107].into_iter().chain(108..=140).chain([150]) {
+        assert_eq!(sequence.step(gsn), Step::Onward);
+    }
+}
+
+#[test]
 fn case_3_a_lower_gsn_after_a_reconnect_is_accepted() {
     let mut solo = Solo::seeded();
     let low = SNAPSHOT.replace("105240183", "7");
@@ -235,6 +262,21 @@ fn case_6_the_simulators_wrong_sum_arrives_as_it_was_said() {
     let view = View::of(&mut duo);
     assert_eq!(view.total("BTC"), Some("92.130511"));
     assert_eq!(view.malformed.len(), 1);
+}
+
+#[test]
+fn case_7_amounts_in_vnd_are_exact_beyond_a_float() {
+    let read = |free: &str| {
+        let mut solo = Solo::signed();
+        let text = SNAPSHOT.replace("850102477.1110636", "99850102477.1110637").replace("724006849.6121439", free);
+        solo.hear(&[AUTHENTICATED, SUBSCRIBED, &text]);
+        solo.view()
+    };
+    let exact = read("99724006849.6121440");
+    assert_eq!(exact.total("VND"), Some("99850102477.1110637"));
+    assert!(exact.malformed.is_empty());
+    // A double holds these to five decimals and would call the sums equal.
+    assert_eq!(read("99724006849.6121439").malformed.len(), 1);
 }
 
 #[test]

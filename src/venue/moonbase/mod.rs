@@ -4,6 +4,7 @@
 
 mod connector;
 mod held;
+mod said;
 mod sequence;
 mod session;
 mod sim;

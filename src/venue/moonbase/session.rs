@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::connector::{Account, LIMIT_WINDOW_MS, Login, Updates};
 use super::held::Held;
+use super::said::Said;
 use super::sequence::{Sequence, Step};
 use super::wire::{self, Channel, Message, Portfolio, VenueError};
-use crate::model::{
-    AccountPush, Facts, Freshness, Mono, Name, Now, Reason, ReasonCode, RowUpdate, Scope, Snapshot, VenueEvent,
-};
+use crate::model::{AccountPush, Facts, Freshness, Mono, Name, Now, Reason, ReasonCode, Scope, Snapshot, VenueEvent};
 use crate::venue::{Action, CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, Reply, Session};
 
 // The venue's procedure (docs.moonbase.vn: websocket/overview, websocket/authentication, websocket/channel-portfolio):
@@ -33,8 +32,6 @@ const REFRESH_SPACING_MS: u64 = 1_000;
 const REFRESH_GRACE_MS: u64 = 2_000;
 /// So many unreadable snapshots in a row end the connection.
 const MAX_BAD_SNAPSHOTS: u8 = 3;
-/// A message may have as many problems as rows; so many of them are told.
-const MAX_PROBLEMS_TOLD: usize = 8;
 
 /// Where in the procedure the session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +146,7 @@ impl MoonbaseSession {
             Ok(Message::Unsubscribed) if matches!(self.phase, Phase::Seeding | Phase::Streaming) => {
                 self.is_subscribed = false;
                 self.rest();
-                self.unsync("the venue ended the subscription", out);
+                self.unsync(ReasonCode::ProtocolError, "the venue ended the subscription", out);
                 self.want("unsubscribed", now, out);
             }
             Ok(Message::Authenticated | Message::Subscribed | Message::Unsubscribed) => {}
@@ -177,7 +174,7 @@ impl MoonbaseSession {
             self.rest();
         }
         if is_portfolio {
-            self.unsync("a message of the venue could not be read", out);
+            self.unsync(ReasonCode::ProtocolError, "a message of the venue could not be read", out);
         }
         self.want("unreadable", now, out);
     }
@@ -198,7 +195,7 @@ impl MoonbaseSession {
         // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held.
         if is_empty && !std::mem::replace(&mut self.was_empty, true) {
             out.malformed("portfolio: data: a snapshot without an account");
-            self.unsync("the venue's snapshot names no account", out);
+            self.unsync(ReasonCode::ProtocolError, "the venue's snapshot names no account", out);
             return self.want("empty_snapshot", now, out);
         }
         self.was_empty = is_empty;
@@ -208,19 +205,21 @@ impl MoonbaseSession {
             self.account.habit.lock().learn(&settled);
         }
         self.has_gap = false;
-        let (rows, doubts, facts) = self.translate(portfolio, out);
+        let Said { rows, unproven, facts } = Said::of(portfolio, out);
         out.event(VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Account, rows }));
-        doubt(doubts, out);
+        doubt(unproven, out);
         self.tell(facts, out);
         if is_behind {
             // Older than something pushed before it: applied, but not believed until the next one.
             out.malformed("portfolio: gsn: a snapshot older than the update before it");
-            self.unsync("the venue's snapshot is older than its updates", out);
+            self.unsync(ReasonCode::ProtocolError, "the venue's snapshot is older than its updates", out);
             return self.want("old_snapshot", now, out);
         }
         self.wanted = None;
         self.schedule_audit(now);
         if !std::mem::replace(&mut self.is_synced, true) {
+            // What an earlier connection's token had come to is over with that connection.
+            out.event(VenueEvent::Duty(None));
             out.event(VenueEvent::Synced);
         }
     }
@@ -240,7 +239,7 @@ impl MoonbaseSession {
             left_out.clear();
         }
         let wallets: Vec<Name> = portfolio.accounts.iter().map(|account| account.id.clone()).collect();
-        let (rows, doubts, facts) = self.translate(portfolio, out);
+        let Said { rows, unproven, facts } = Said::of(portfolio, out);
         match policy {
             Updates::Full if wallets.is_empty() => {}
             Updates::Full => {
@@ -249,7 +248,7 @@ impl MoonbaseSession {
             Updates::Detect | Updates::Partial if rows.is_empty() => {}
             Updates::Detect | Updates::Partial => out.event(VenueEvent::Rows(rows)),
         }
-        doubt(doubts, out);
+        doubt(unproven, out);
         self.tell(facts, out);
         if !left_out.is_empty() {
             doubt(left_out, out);
@@ -273,46 +272,11 @@ impl MoonbaseSession {
         self.has_gap = true;
         match self.account.settings.updates {
             Updates::Full => {}
-            Updates::Detect | Updates::Partial => self.unsync("a message of the venue was lost", out),
+            Updates::Detect | Updates::Partial => {
+                self.unsync(ReasonCode::ProtocolError, "a message of the venue was lost", out)
+            }
         }
         self.want("gsn_gap", now, out);
-    }
-
-    /// Rows, the assets that cannot be proven by them, and what is said of the first account itself (the gateway's account has
-    /// one record; further accounts in one message are announced by the manual for a later day).
-    fn translate(&mut self, portfolio: Portfolio<'_>, out: &mut Out) -> (Vec<RowUpdate>, Vec<(Name, Vec<Name>)>, Facts) {
-        let mut rows = Vec::with_capacity(portfolio.accounts.iter().map(|account| account.assets.len()).sum());
-        let (mut doubts, mut facts, mut told) = (Vec::new(), Facts::default(), 0);
-        let mut tell = |problem: Option<String>, out: &mut Out| {
-            if let Some(problem) = problem.filter(|_| told < MAX_PROBLEMS_TOLD) {
-                told += 1;
-                out.malformed(format!("{}: {problem}", wire::CHANNEL));
-            }
-        };
-        for (index, account) in portfolio.accounts.into_iter().enumerate() {
-            if index == 0 {
-                facts = Facts { fees: account.fees, stats: account.stats.map(ToOwned::to_owned), ..Facts::default() };
-            }
-            tell(account.problem, out);
-            let mut unproven = Vec::new();
-            for asset in account.assets {
-                tell(asset.problem, out);
-                if asset.unreadable {
-                    unproven.push(asset.name.clone());
-                }
-                rows.push(RowUpdate {
-                    total: asset.balance,
-                    available: asset.free,
-                    locked: asset.locked,
-                    venue_ts: Some(portfolio.at),
-                    ..RowUpdate::new(account.id.clone(), asset.name)
-                });
-            }
-            if !unproven.is_empty() {
-                doubts.push((account.id, unproven));
-            }
-        }
-        (rows, doubts, facts)
     }
 
     /// Passes on what is new.
@@ -323,9 +287,9 @@ impl MoonbaseSession {
         }
     }
 
-    fn unsync(&mut self, text: &'static str, out: &mut Out) {
+    fn unsync(&mut self, code: ReasonCode, text: &'static str, out: &mut Out) {
         if std::mem::replace(&mut self.is_synced, false) {
-            let reason = Reason::new(ReasonCode::ProtocolError, text);
+            let reason = Reason::new(code, text);
             out.event(VenueEvent::Unsynced(AccountPush::Syncing(reason)));
         }
     }
@@ -393,7 +357,7 @@ impl MoonbaseSession {
             }
             (Channel::Portfolio, _) => {
                 out.malformed("error: about the portfolio, unasked");
-                self.unsync("the venue reports an error of the portfolio stream", out);
+                self.unsync(ReasonCode::ProtocolError, "the venue reports an error of the portfolio stream", out);
                 self.want("channel_error", now, out);
             }
             (Channel::Unnamed, _) => out.malformed("error: about nothing we asked"),
@@ -492,7 +456,7 @@ impl Session for MoonbaseSession {
             return self.step_timed_out(out);
         }
         if due(&mut self.grace_ends, now) {
-            self.unsync("a fresh snapshot is late", out);
+            self.unsync(ReasonCode::SyncTimeout, "a fresh snapshot is late", out);
         }
         if due(&mut self.token_ends, now) {
             let text = "the access token has expired; the stream still works, but the next login will fail";

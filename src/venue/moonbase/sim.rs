@@ -3,15 +3,18 @@
 //! Where the manual is silent, a fault switches between the possible readings (`updates_full`, `updates_partial`,
 //! `gsn_global`, …). Orders cannot be placed over the socket; money is moved by [`Move`]s.
 
+mod account;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 
+use self::account::{Account, PortfolioData, PortfolioMessage};
 use super::connector::LIMIT_WINDOW_MS;
 use super::wire;
-use crate::model::{Amount, Mono, Name, Now};
-use crate::venue::sim::{Book, ConnId, Holding, Move, Sim, SimAccount, SimOut, SimReply, SimRequest, SimSetup};
+use crate::model::{Mono, Name, Now};
+use crate::venue::sim::{Book, ConnId, Move, Sim, SimOut, SimReply, SimRequest, SimSetup};
 
 /// The secret with which the simulated venue signs its access tokens (HS256; `sub` is the account's id, `iat` and `exp` in seconds).
 pub(super) const TOKEN_SECRET: &[u8] = b"moonbase-simulator-token-secret";
@@ -19,7 +22,6 @@ pub(super) const TOKEN_SECRET: &[u8] = b"moonbase-simulator-token-secret";
 const SKEW_BOUND_S: i64 = 30;
 /// docs.moonbase.vn/docs/guides/rate-limits, per address: new connections a minute, and at once.
 const MAX_CONNECTIONS: usize = 10;
-const FIRST_GSN: u64 = 105_240_183;
 
 const FAULTS: &[(&str, &str)] = &[
     ("silence", "connections that stand now stay open and are sent nothing more"),
@@ -103,148 +105,6 @@ struct Conn {
     by_token: bool,
     is_subscribed: bool,
     is_silent: bool,
-}
-
-struct Account {
-    id: String,
-    credentials: BTreeMap<String, String>,
-    book: Book,
-    /// The account id where the book names no wallet.
-    wallet: Name,
-    gsn: u64,
-    orders: u64,
-    done: u64,
-    volume: Amount,
-    last_update: Option<String>,
-}
-
-impl Account {
-    fn new(index: usize, account: SimAccount) -> Self {
-        let wallet = account.book.rows.keys().next().map(|(wallet, _)| wallet.clone());
-        Self {
-            id: account.id,
-            credentials: account.credentials,
-            book: account.book,
-            wallet: wallet.unwrap_or_else(|| Name::from(format!("{}", 1_000_004 + index))),
-            gsn: FIRST_GSN,
-            orders: 46,
-            done: 0,
-            volume: Amount::ZERO,
-            last_update: None,
-        }
-    }
-
-    fn credential(&self, name: &str) -> Option<&str> {
-        self.credentials.get(name).map(String::as_str)
-    }
-
-    /// What the venue counts besides money.
-    fn count(&mut self, mv: &Move) {
-        match mv {
-            Move::Place { .. } => self.orders += 1,
-            Move::Cancel { .. } => self.done += 1,
-            Move::Fill { spend, spent, gain, gained, done, .. } => {
-                self.done += u64::from(*done);
-                let quoted = if spend == "VND" { Some(spent) } else { (gain == "VND").then_some(gained) };
-                self.volume = self.volume.plus(quoted.unwrap_or(&Amount::ZERO));
-            }
-            Move::Deposit { .. }
-            | Move::WithdrawRequest { .. }
-            | Move::WithdrawDone { .. }
-            | Move::Adjust { .. }
-            | Move::Set { .. } => {}
-        }
-    }
-
-    /// The rows that `lists` lets through, as the venue writes them: one element of `data` per wallet.
-    fn portfolio(&self, lists: impl Fn(&(Name, Name), &Holding) -> bool) -> Vec<PortfolioData> {
-        let mut wallets: Vec<Name> = self.book.rows.keys().map(|(wallet, _)| wallet.clone()).collect();
-        wallets.dedup();
-        if wallets.is_empty() {
-            wallets.push(self.wallet.clone());
-        }
-        let rows = |wallet: &Name| {
-            let rows = self.book.rows.iter().filter(|(key, holding)| key.0 == *wallet && lists(key, holding));
-            rows.map(|((_, asset), holding)| AssetBalance::of(asset, holding)).collect()
-        };
-        wallets.iter().map(|wallet| self.element(wallet, rows(wallet))).collect()
-    }
-
-    fn element(&self, wallet: &Name, asset_balances: Vec<AssetBalance>) -> PortfolioData {
-        PortfolioData {
-            id: wallet.clone(),
-            maker_fee_rate: "0.0001",
-            taker_fee_rate: "0.0005",
-            asset_balances,
-            stats: Stats {
-                order_stats: OrderStats {
-                    total_orders: self.orders.to_string(),
-                    total_done_orders: self.done.to_string(),
-                    total_open_orders: self.orders.saturating_sub(self.done).to_string(),
-                    total_pending_orders: "0",
-                    total_accepted_orders: "0",
-                },
-                trading_stats: TradingStats { total_trading_volume: self.volume.clone() },
-            },
-        }
-    }
-}
-
-// What the venue writes, key for key.
-
-#[derive(Serialize)]
-struct PortfolioMessage {
-    channel: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Vec<PortfolioData>>,
-    timestamp: String,
-    gsn: u64,
-}
-
-#[derive(Serialize)]
-struct PortfolioData {
-    id: Name,
-    maker_fee_rate: &'static str,
-    taker_fee_rate: &'static str,
-    asset_balances: Vec<AssetBalance>,
-    stats: Stats,
-}
-
-#[derive(Serialize)]
-struct AssetBalance {
-    asset: Name,
-    balance: String,
-    free: String,
-    locked: String,
-}
-
-impl AssetBalance {
-    fn of(asset: &Name, holding: &Holding) -> Self {
-        let [balance, free, locked] = [&holding.total(), &holding.available, &holding.locked].map(ToString::to_string);
-        Self { asset: asset.clone(), balance, free, locked }
-    }
-}
-
-#[derive(Serialize)]
-struct Stats {
-    order_stats: OrderStats,
-    trading_stats: TradingStats,
-}
-
-#[derive(Serialize)]
-struct OrderStats {
-    total_orders: String,
-    total_done_orders: String,
-    total_open_orders: String,
-    total_pending_orders: &'static str,
-    total_accepted_orders: &'static str,
-}
-
-#[derive(Serialize)]
-struct TradingStats {
-    total_trading_volume: Amount,
 }
 
 #[derive(Deserialize)]
@@ -389,14 +249,6 @@ impl Moonbase {
         }
     }
 
-    fn close(&mut self, which: impl Fn(&Conn) -> bool, code: u16, reason: &'static str, out: &mut SimOut) {
-        let gone: Vec<ConnId> = self.conns.iter().filter(|(_, state)| which(state)).map(|(conn, _)| *conn).collect();
-        for conn in gone {
-            self.conns.remove(&conn);
-            out.close(conn, code, reason);
-        }
-    }
-
     /// The same to all subscribers.
     fn broadcast(&self, text: &str, out: &mut SimOut) {
         (0..self.accounts.len()).for_each(|account| self.send_to_subscribers(account, text, out));
@@ -426,8 +278,12 @@ impl Moonbase {
         self.faults.tokens_void_until = Some(now.unix.0.div_euclid(1000));
         let error = r#"{"channel":"auth","type":"error","message":"invalid auth access","code":401}"#;
         let ended: Vec<ConnId> = self.conns.iter().filter(|(_, state)| state.by_token).map(|(conn, _)| *conn).collect();
-        ended.iter().for_each(|conn| self.send(*conn, error.to_owned(), out));
-        self.close(|state| state.by_token, 1008, "session ended", out);
+        for conn in ended {
+            self.send(conn, error.to_owned(), out);
+            if let Some(state) = self.conns.get_mut(&conn) {
+                (state.account, state.is_subscribed) = (None, false);
+            }
+        }
     }
 
     fn end_subscriptions(&mut self, out: &mut SimOut) {
@@ -535,7 +391,7 @@ impl Sim for Moonbase {
     fn on_fault(&mut self, now: Now, fault: &str, out: &mut SimOut) -> Result<(), String> {
         match fault {
             "silence" => self.conns.values_mut().for_each(|state| state.is_silent = true),
-            "kick" => self.close(|_| true, 1001, "going away", out),
+            "kick" => std::mem::take(&mut self.conns).into_keys().for_each(|conn| out.close(conn, 1001, "going away")),
             "garbage" => self.broadcast("{\"channel\":\"portfolio\",\"type\":\"upd", out),
             "bad_amount" => self.faults.bad_amount = true,
             "wrong_sum" => self.faults.wrong_sum = true,

@@ -161,6 +161,10 @@ struct RawError<'a> {
 /// # Errors
 /// A message that is no JSON object, or a portfolio message that lacks what it must have.
 pub(super) fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
+    // A JSON array would pass for an object with its keys left out.
+    if !text.trim_start().starts_with('{') {
+        return Err(foreign("frame: not a JSON object"));
+    }
     let raw: Raw<'_> = match serde_json::from_str(text) {
         Ok(raw) => raw,
         Err(_) => return decode_foreign(text),
@@ -177,22 +181,26 @@ pub(super) fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
         (channel, Some("error")) => Ok(error(channel, raw.code.or_else(|| inner_code(raw.error)))),
         (channel, None) if raw.error.is_some() => Ok(error(channel, inner_code(raw.error))),
         (channel, None) if raw.code.is_some() => Ok(error(channel, raw.code)),
-        _ => Ok(Message::Other),
+        (Some(CHANNEL), _) => Err(foreign("portfolio: type: unknown")),
+        (None, None) => Err(foreign("frame: neither channel nor type")),
+        (Some(_), _) | (None, Some(_)) => Ok(Message::Other),
     }
 }
 
 /// A message that does not have the portfolio's shape: another channel's, or a broken one.
 fn decode_foreign(text: &str) -> Result<Message<'_>, DecodeError> {
     let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
-        return Err(DecodeError { is_portfolio: false, what: "frame: not a JSON object".into() });
+        return Err(foreign("frame: not a JSON object"));
     };
     match envelope.channel.and_then(word).as_deref() {
         Some(CHANNEL) => Err(broken("data: not a list of accounts")),
-        None if envelope.kind.is_none() => {
-            Err(DecodeError { is_portfolio: false, what: "frame: neither channel nor type".into() })
-        }
+        None if envelope.kind.is_none() => Err(foreign("frame: neither channel nor type")),
         _ => Ok(Message::Other),
     }
+}
+
+fn foreign(what: &'static str) -> DecodeError {
+    DecodeError { is_portfolio: false, what: what.into() }
 }
 
 fn portfolio(raw: Raw<'_>, is_snapshot: bool) -> Result<Portfolio<'_>, DecodeError> {
@@ -205,22 +213,28 @@ fn portfolio(raw: Raw<'_>, is_snapshot: bool) -> Result<Portfolio<'_>, DecodeErr
 
 fn account(index: usize, raw: RawAccount<'_>) -> Result<Account<'_>, DecodeError> {
     let place = |field: &str| format!("data[{index}].{field}");
-    let id = raw.id.and_then(name).ok_or_else(|| broken(place("id: not a name")))?;
+    let id = raw.id.and_then(word).filter(|id| is_name(id)).ok_or_else(|| broken(place("id: not a name")))?;
     let list = raw.asset_balances.ok_or_else(|| broken(place("asset_balances: missing")))?;
+    let mut problem = None;
     let mut assets = Vec::with_capacity(list.len());
     for (row, raw) in list.iter().enumerate() {
-        let name =
-            raw.asset.and_then(name).ok_or_else(|| broken(format!("data[{index}].asset_balances[{row}].asset: not a name")))?;
-        assets.push(asset(name, raw, || format!("data[{index}].asset_balances[{row}]")));
+        let place = || format!("data[{index}].asset_balances[{row}]");
+        let name = raw.asset.and_then(word).ok_or_else(|| broken(format!("{}.asset: not a name", place())))?;
+        if is_name(&name) {
+            assets.push(asset(name, raw, place));
+        } else {
+            // It was never held under such a name, so leaving it out makes nothing vanish.
+            problem = Some(format!("{}.asset: empty, or longer than {MAX_ASSET_CHARS} characters", place()));
+        }
     }
     let rate = |raw: Option<&RawValue>| raw.and_then(|raw| Amount::from_json(raw).ok());
     let fees = rate(raw.maker_fee_rate).zip(rate(raw.taker_fee_rate)).map(|(maker, taker)| Fees { maker, taker });
     let stats = raw.stats.filter(|stats| stats.get().starts_with('{'));
-    let problem = match (&fees, &stats) {
+    let problem = problem.or_else(|| match (&fees, &stats) {
         (None, _) => Some(place("maker_fee_rate, taker_fee_rate: not two numbers")),
         (_, None) => Some(place("stats: not an object")),
         _ => None,
-    };
+    });
     Ok(Account { id, fees, stats, assets, problem })
 }
 
@@ -280,18 +294,15 @@ fn inner_code(error: Option<&RawValue>) -> Option<&RawValue> {
     serde_json::from_str::<RawError<'_>>(error?.get()).ok()?.code
 }
 
-/// A JSON string. Bounded: no word of the venue's that we know is longer than a name.
+/// A JSON string.
 fn word(raw: &RawValue) -> Option<Name> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.len() > MAX_ASSET_CHARS * 12 {
-        return None;
-    }
     if inner.contains('\\') { serde_json::from_str(raw.get()).ok() } else { Some(inner.into()) }
 }
 
-/// An identifier: a JSON string that is neither empty nor longer than the gateway carries.
-fn name(raw: &RawValue) -> Option<Name> {
-    word(raw).filter(|name| !name.is_empty() && name.chars().count() <= MAX_ASSET_CHARS)
+/// An identifier is neither empty nor longer than the gateway carries.
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().count() <= MAX_ASSET_CHARS
 }
 
 /// Nanoseconds as text, cut to milliseconds. 19 digits do not fit a double, so none is used.

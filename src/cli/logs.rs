@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::LogArgs;
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, check_level};
 
 /// Starts logging. Later calls in the same process change nothing.
 pub(super) fn start(config: &LogConfig, args: &LogArgs) {
@@ -19,8 +19,5 @@ pub(super) fn start(config: &LogConfig, args: &LogArgs) {
 
 /// Checks a level given on the command line.
 pub(super) fn level(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
-        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err("give error, warn, info, debug or trace, or directives such as info,balance_gateway=debug".to_owned()),
-    }
+    check_level(text).map(|()| text.to_owned()).map_err(str::to_owned)
 }

@@ -60,7 +60,7 @@ fn read_file(path: &Path) -> Result<String, ConfigProblem> {
     let text = String::from_utf8(bytes).map_err(|_| problem(name(), "is not UTF-8 text; save it as UTF-8"))?;
     let table = toml::from_str::<toml::Table>(&text).map_err(|error| syntax(&text, &error))?;
     // The layers would take dots and brackets in a quoted key for a path.
-    let odd = table.keys().any(|key| !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
+    let odd = table.keys().any(|key| key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
     if odd {
         return Err(problem(name(), "has a key at its top that is none; keys hold letters, digits, _ and - alone"));
     }

@@ -24,7 +24,7 @@ pub use accounts::{AccountConfig, MAX_ACCOUNTS};
 pub use error::{ConfigErrors, ConfigProblem};
 pub use layers::{DEFAULTS, ENV_PREFIX};
 pub use secret::{SecretError, SecretSource};
-pub use sections::{LogConfig, LogFormat};
+pub use sections::{LogConfig, LogFormat, check_level};
 
 /// The whole configuration, checked.
 #[derive(Debug)]

@@ -39,6 +39,10 @@ impl Reader {
         self.problems.borrow_mut().push(ConfigProblem { key: key.into(), message: message.into() });
     }
 
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.borrow().is_empty()
+    }
+
     pub(super) fn warn(&self, text: impl Into<String>) {
         self.warnings.borrow_mut().push(text.into());
     }
@@ -163,10 +167,7 @@ impl<'a> Section<'a> {
         let node = self.take(name)?;
         let list = match node.kind {
             Kind::List(list) => list,
-            Kind::Text(text) if node.variable.is_some() => match self.list_in_variable(name, &text, &node.variable) {
-                Some(list) => list,
-                None => return None,
-            },
+            Kind::Text(text) if node.variable.is_some() => self.list_in_variable(name, &text, &node.variable)?,
             kind => {
                 return self.refuse(name, &format!("wants a list of texts, not {}", kind.describe()), &node.variable);
             }

@@ -24,6 +24,21 @@ impl Default for LogConfig {
     }
 }
 
+/// Is this a level or a list of directives?
+///
+/// # Errors
+/// What to write instead.
+pub fn check_level(text: &str) -> Result<(), &'static str> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    // The filter itself takes a bare word for a module: a misspelt level would silence the log without a word.
+    let directive = |part: &str| part.contains('[') || level(part.rsplit('=').next().unwrap_or_default());
+    if text.split(',').all(|part| directive(part.trim())) && EnvFilter::try_new(text).is_ok() {
+        return Ok(());
+    }
+    Err("wants error, warn, info, debug, trace or off, or directives such as \"info,balance_gateway::venue=debug\"")
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -88,11 +103,13 @@ pub(super) fn access(mut s: Section<'_>) -> access::Config {
         leeway_seconds: s.integer("leeway_seconds", 0..=300).unwrap_or(d.leeway_seconds),
         keys: Vec::new(),
     };
-    let keys: Vec<_> = s.sections("keys", access::MAX_KEYS).into_iter().map(key).collect();
-    // A key that could not be read has been reported; checking it again would report it twice.
-    let readable = keys.iter().all(Option::is_some);
-    let config = access::Config { keys: keys.into_iter().flatten().collect(), ..config };
-    if readable && let Err(problems) = access::Access::new(&config) {
+    let sections = s.sections("keys", access::MAX_KEYS);
+    let keys = sections.into_iter().filter_map(|section| key(section, &config)).collect();
+    let config = access::Config { keys, ..config };
+    // What only shows over several keys. Where one is left out already, its name for the others would be wrong.
+    if !s.reader.has_problems()
+        && let Err(problems) = access::Access::new(&config)
+    {
         for (field, message) in problems {
             s.problem(&field, message);
         }
@@ -101,8 +118,8 @@ pub(super) fn access(mut s: Section<'_>) -> access::Config {
     config
 }
 
-/// `None` where a problem with the section itself is on record.
-fn key(mut s: Section<'_>) -> Option<KeyConfig> {
+/// A key that is sound by itself. `None`: a problem is on record.
+fn key(mut s: Section<'_>, access: &access::Config) -> Option<KeyConfig> {
     let algorithm = s.required_text("algorithm", &format!("give one of {}", access::ALGORITHMS.join(", ")));
     let given = (s.has("secret"), s.has("public_key"));
     let key = KeyConfig {
@@ -112,15 +129,25 @@ fn key(mut s: Section<'_>) -> Option<KeyConfig> {
         public_key: s.secret("public_key"),
     };
     let complete = !key.algorithm.is_empty() && given == (key.secret.is_some(), key.public_key.is_some());
+    let alone = access::Config { keys: vec![key], ..access.clone() };
+    let sound = complete && access::Access::new(&alone).map_err(|problems| refuse_key(&s, problems)).is_ok();
     s.finish();
-    complete.then_some(key)
+    alone.keys.into_iter().next().filter(|_| sound)
+}
+
+fn refuse_key(s: &Section<'_>, problems: Vec<(String, String)>) {
+    for (field, message) in problems {
+        if let Some(field) = field.strip_prefix("keys[0].") {
+            s.problem(field, message);
+        }
+    }
 }
 
 pub(super) fn log(mut s: Section<'_>) -> LogConfig {
     let d = LogConfig::default();
     let level = s.text("level").unwrap_or(d.level);
-    if EnvFilter::try_new(&level).is_err() {
-        s.problem("level", "wants error, warn, info, debug or trace, or directives such as \"info,balance_gateway=debug\"");
+    if let Err(cure) = check_level(&level) {
+        s.problem("level", cure);
     }
     let format = s.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]).unwrap_or(d.format);
     s.finish();

@@ -1,0 +1,3 @@
+//! The program from outside: real processes, real sockets on free ports.
+
+mod cli;

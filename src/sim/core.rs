@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Market;
-use super::faults::{Burst, FaultError, NetFault, Network};
+use super::faults::{Burst, FaultError, NET_FAULTS, NetFault, Network};
 use crate::model::{Mono, Now};
 use crate::venue::sim::{ConnId, Move, Sim, SimAction, SimOut, SimReply, SimRequest};
 
@@ -130,14 +130,17 @@ impl Core {
         }
     }
 
-    /// Throws a fault of the network or, failing that, of the venue. `heal` goes to both where the venue has one too.
+    /// Throws a fault. A venue's own goes before the network's of the same name, as the more exact one; `heal` goes to both.
     pub fn fault(&mut self, now: Now, text: &str) -> Result<(), FaultError> {
-        let known = self.sim.faults().iter().any(|(name, _)| bare(name) == bare(text));
-        let own = |core: &mut Self| core.with(|sim, out| sim.on_fault(now, text, out)).map_err(FaultError::Refused);
-        let Some(fault) = NetFault::parse(text) else {
-            return if known { own(self) } else { Err(FaultError::Unknown) };
-        };
-        let fault = fault?;
+        let own = self.sim.faults().iter().any(|(name, _)| bare(name) == bare(text));
+        let heals = text == "heal";
+        if own {
+            self.with(|sim, out| sim.on_fault(now, text, out)).map_err(FaultError::Refused)?;
+        }
+        if own && !heals {
+            return Ok(());
+        }
+        let fault = NetFault::parse(text).ok_or(FaultError::Unknown)??;
         match self.network.throw(fault) {
             Burst::None => {}
             Burst::Disconnect => self.peers.values().for_each(|peer| peer.cut.cancel()),
@@ -147,7 +150,14 @@ impl Core {
                 }
             }
         }
-        if fault == NetFault::Heal && known { own(self) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// Every fault that can be thrown here: the network's, but for those the venue has an own one for, then the venue's.
+    pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
+        let own = self.sim.faults();
+        let shadowed = |name: &str| own.iter().any(|(other, _)| bare(other) == bare(name));
+        NET_FAULTS.iter().filter(|(name, _)| !shadowed(name)).chain(own).copied().collect()
     }
 
     fn with<T>(&mut self, ask: impl FnOnce(&mut dyn Sim, &mut SimOut) -> T) -> T {

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::conn::Conn;
 use super::core::Core;
-use super::faults::{FaultError, NET_FAULTS};
+use super::faults::FaultError;
 use super::market::Market;
 use crate::model::Now;
 use crate::runtime::{Clock, Failure, Policy, Tasks};
@@ -168,8 +168,7 @@ impl SimServer {
 
     /// Every fault that can be thrown, with what it does: the network's, then the venue's.
     pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
-        let own = self.shared.with(|core, _| core.sim().faults());
-        NET_FAULTS.iter().chain(own).copied().collect()
+        self.shared.with(|core, _| core.faults())
     }
 
     /// Sets the market's pace in moves a second; 0 halts it.

@@ -51,6 +51,22 @@ async fn faults_are_listed_with_what_they_do() {
 }
 
 #[tokio::test]
+async fn venues_own_fault_goes_before_the_networks_and_heal_to_both() {
+    let fleet = fleet(0.0).await;
+    let tic = fleet.server("tic").unwrap();
+    let mut client = Client::open(tic).await;
+    tic.fault("garbage").unwrap();
+    assert_eq!(client.text().await, "own garbage");
+    let named =
+        |name: &str| tic.faults().into_iter().filter(|(other, _)| *other == name).map(|(_, what)| what).collect::<Vec<_>>();
+    assert_eq!((named("garbage"), named("heal")), (vec!["says its own garbage"], vec!["says healed"]));
+    tic.fault("refuse").unwrap();
+    tic.fault("heal").unwrap();
+    assert_eq!(client.text().await, "healed");
+    Client::open(tic).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_refused_with_what_can() {
     let fleet = fleet(0.0).await;
     let deposit = r#"{"move":"deposit","account":"nobody","wallet":"w","asset":"a","amount":"1"}"#;

@@ -97,7 +97,6 @@ async fn healed_half_open_connection_goes_on_where_it_was() {
     server.moves(&deposit("toy-main", "spot", "BTC", "1")).unwrap();
     client.send("anyone?").await;
     round_trips(&server).await;
-    server.fault("lose:0").unwrap();
     server.fault("heal").unwrap();
     assert_eq!(client.text().await, "spot BTC 3.50000000");
     for _ in 0..10 {

@@ -94,6 +94,18 @@ async fn binary_frame_is_refused() {
 }
 
 #[tokio::test]
+async fn frame_over_the_bound_ends_the_connection() {
+    let server = toy().await;
+    let mut client = Client::open(&server).await;
+    let most = "x".repeat(64 * 1024);
+    assert_eq!(client.ask(&most).await, format!("echo {most}"));
+    // The end may come while the frame is still being written.
+    let _ = within(client.0.send(Message::text(most + "x"))).await;
+    client.assert_dropped().await;
+    until(|| server.connections() == 0).await;
+}
+
+#[tokio::test]
 async fn vanished_client_is_told_to_the_simulator_once() {
     let server = toy().await;
     drop(Client::open(&server).await);
@@ -168,8 +180,12 @@ async fn stop_says_goodbye_and_frees_the_port() {
         assert_eq!(u16::from(frame.code), 1001);
         while client.next().await.is_some_and(|next| next.is_ok()) {}
     };
-    within(async { tokio::join!(server.stop(), goodbye) }).await;
-    assert_eq!((server.connections(), server.failure()), (0, None));
+    let stop = async {
+        server.stop().await;
+        server.connections()
+    };
+    let (left, ()) = within(async { tokio::join!(stop, goodbye) }).await;
+    assert_eq!((left, server.failure()), (0, None));
     assert!(matches!(Client::try_open(&server, "/ws").await, Err(Error::Io(_))));
     assert!(std::net::TcpListener::bind(server.addr()).is_ok());
 }

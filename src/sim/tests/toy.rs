@@ -132,13 +132,17 @@ impl Sim for Toy {
         Ok(())
     }
     fn faults(&self) -> &'static [(&'static str, &'static str)] {
-        &[("hiccup", "says hiccup")]
+        let own = &[("hiccup", "says hiccup"), ("garbage", "says its own garbage"), ("heal", "says healed")];
+        // The second venue has words that the network has too.
+        if self.account == "tic-main" { own } else { &own[..1] }
     }
     fn on_fault(&mut self, _: Now, fault: &str, out: &mut SimOut) -> Result<(), String> {
-        if fault != "hiccup" {
-            return Err("hiccup takes no number".into());
+        match fault {
+            "hiccup" => self.tell("hiccup", out),
+            "garbage" => self.tell("own garbage", out),
+            "heal" => self.tell("healed", out),
+            _ => return Err("hiccup takes no number".into()),
         }
-        self.tell("hiccup", out);
         Ok(())
     }
     fn book(&self, account: &str) -> Option<&Book> {

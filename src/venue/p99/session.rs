@@ -225,8 +225,11 @@ impl Session for P99Session {
         // 7. The socket outlives its token, so only REST needs the new one.
         self.watch_token(now);
         if matches!(self.phase, Phase::Seed | Phase::Live) {
-            self.last_asked = None;
-            self.failures = 0;
+            (self.last_asked, self.failures) = (None, 0);
+            if let Some(asking) = &mut self.asking {
+                // It bears the old token: what it brings says nothing of the new one.
+                asking.outdated = true;
+            }
             self.ask_by(now.mono, now);
             self.poll(now, out);
         }

@@ -453,6 +453,9 @@ impl P99Sim {
             Ok(index) => index,
             Err(reply) => return reply,
         };
+        if !["POST", "PUT", "DELETE"].contains(&request.method.as_str()) {
+            return SimReply::new(405, "");
+        }
         let until = UnixMs(now.unix.0 + LISTEN_KEY_MS);
         let held = &mut self.accounts[index].listen_key;
         let alive = held.take_if(|(_, until)| *until > now.unix).map(|(key, _)| key);
@@ -467,13 +470,9 @@ impl P99Sim {
                 *held = Some((key, until));
                 SimReply::new(200, "{}")
             }
-            ("DELETE", Some(_)) => SimReply::new(200, "{}"),
-            ("PUT" | "DELETE", None) => {
+            (_, Some(_)) => SimReply::new(200, "{}"),
+            (_, None) => {
                 SimReply::new(400, format!(r#"{{"code":{},"msg":"This listenKey does not exist."}}"#, auth::NO_LISTEN_KEY))
-            }
-            (_, alive) => {
-                *held = alive.map(|key| (key, until));
-                SimReply::new(405, "")
             }
         }
     }

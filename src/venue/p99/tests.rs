@@ -553,9 +553,9 @@ fn each_token_has_its_own_time() {
 #[test]
 fn after_rest_has_settled_a_doubt_the_new_time_counts() {
     let mut hand = Hand::live();
-    hand.now = hand.now.plus_ms(2_000);
     hand.push("DF", "1", OPENED_S);
     assert_eq!(hand.push("DF", "2", OPENED_S - 60), ["unproven DF"]);
+    hand.until_call(2_000);
     hand.answer(200, include_str!("fixtures/rest_balances_object.json"));
     assert_eq!(hand.push("DF", "3", OPENED_S - 59), ["rows DF 3+0=3"]);
 }
@@ -604,6 +604,25 @@ fn what_cannot_be_read_is_counted_and_the_stream_goes_on() {
     assert_eq!(told(&mut duo)[0], "malformed");
     duo.moves(&adjust("DF", "1"));
     assert!(told(&mut duo).contains(&"rows DF 10001+100=10101".to_owned()));
+}
+
+#[test]
+fn a_flood_of_garbage_does_not_eat_the_hosts_budget() {
+    let mut hand = Hand::live();
+    hand.until_call(10_000);
+    hand.answer(200, "[]");
+    hand.until_call(100_000);
+    hand.answer(200, "[]");
+    let mut calls = 0;
+    for _ in 0..190 {
+        hand.now = hand.now.plus_ms(100);
+        hand.hear("garbage");
+        if hand.call.is_some() {
+            calls += 1;
+            hand.answer(200, "[]");
+        }
+    }
+    assert_eq!(calls, 1, "in 19 s");
 }
 
 #[test]
@@ -678,6 +697,8 @@ fn a_plain_word_of_expiry_is_believed() {
     let opaque = auth::refused_login("Token expired", None, UnixMs(0));
     assert_eq!(opaque.1, ReasonCode::AuthUncertain);
     let suspect = || Some(auth::Suspect { expires: None, accepted_before: false });
+    let past = Some(auth::Suspect { expires: Some(UnixMs(5)), accepted_before: false });
+    assert_eq!(auth::refused_login("Invalid token", past, UnixMs(5)).1, ReasonCode::TokenExpired);
     assert_eq!(auth::refused_login("Token expired", suspect(), UnixMs(0)).1, ReasonCode::TokenExpired);
     assert_eq!(auth::refused_login("Signature verification failed", suspect(), UnixMs(0)).1, ReasonCode::WrongKey);
 }
@@ -759,6 +780,19 @@ fn an_expired_token_on_a_living_socket_degrades_until_a_new_one_comes() {
         out.actions.into_iter().filter_map(|a| if let Action::Event(e) = a { line(&e) } else { None }).collect();
     assert_eq!(events, [book_line("reconcile", &duo), "duty fine".to_owned()]);
     assert_eq!(duo.calls.len(), before);
+}
+
+#[test]
+fn a_new_token_is_tried_at_once_even_while_the_old_one_is_being_refused() {
+    let mut hand = Hand::live();
+    hand.until_call(10_000);
+    hand.answer(401, "");
+    hand.act(|session, now, out| session.on_credentials(now, out));
+    assert!(hand.call.is_some(), "no pause is waited for");
+    hand.act(|session, now, out| session.on_credentials(now, out));
+    assert_eq!(hand.answer(401, ""), [""; 0], "that was the token before");
+    assert!(hand.call.is_some());
+    assert_eq!(hand.answer(200, "[]"), ["reconcile ", "duty fine"]);
 }
 
 #[test]
@@ -1060,6 +1094,62 @@ fn every_fault_of_the_simulator_is_known_to_it_and_none_ends_the_session_for_goo
     }
     let mut duo = live();
     assert!(duo.sim.on_fault(duo.now, "no such fault", &mut crate::venue::sim::SimOut::default()).is_err());
+}
+
+#[test]
+fn the_simulator_refuses_in_the_venues_words_and_keeps_the_socket_open() {
+    use crate::venue::sim::{ConnId, SimAction, SimOut, SimSetup};
+    let mut venue = sim::simulate(SimSetup { accounts: vec![(VENUE.sample)().account], seed: 1 });
+    let now = Now { mono: Mono(1), unix: UnixMs(OPENED_S * 1000) };
+    let connect = |path: &str| SimRequest { path: path.into(), ..SimRequest::default() };
+    assert_eq!(venue.on_connect(now, ConnId(9), &connect("/ws/2"), &mut SimOut::default()).unwrap_err().status, 404);
+    venue.on_connect(now, ConnId(1), &connect("/ws"), &mut SimOut::default()).unwrap();
+    let inline = sim::token(&secret(), "p99-main", 1_700_000_000, OPENED_S + 9);
+    let inline = format!(r#"{{"type":"subscribe","channel":"spot:user:balances","token":"{inline}"}}"#);
+    let expired = sim::token(&secret(), "p99-main", 1_700_000_000, OPENED_S);
+    let says = [
+        ("nonsense", "INVALID_MESSAGE"),
+        (r#"{"type":"nonsense"}"#, "INVALID_MESSAGE"),
+        (r#"{"type":"subscribe","channel":"spot:nothing"}"#, "INVALID_CHANNEL"),
+        (wire::SUBSCRIBE, "AUTH_REQUIRED"),
+        (r#"{"type":"subscribe","channel":"spot:user:balances","token":"bad"}"#, "AUTH_REQUIRED"),
+        (&wire::auth_token(&expired), "Invalid or expired token"),
+        (&wire::auth_listen_key("unknown"), "Invalid or expired listenKey"),
+        (r#"{"type":"auth","wallet":"0x"}"#, "Missing required fields"),
+        (&inline, r#""type":"subscribed""#),
+        (wire::SUBSCRIBE, r#""type":"subscribed""#),
+        (r#"{"type":"unsubscribe","channel":"spot:user:balances"}"#, r#""type":"unsubscribed""#),
+        (wire::PING, "pong"),
+    ];
+    for (text, expected) in says {
+        let mut out = SimOut::default();
+        venue.on_frame(now, ConnId(1), text, &mut out);
+        let [SimAction::Send(ConnId(1), answer)] = out.actions.as_slice() else { panic!("one answer to {text}") };
+        assert!(answer.contains(expected), "{text}: {answer}");
+    }
+}
+
+#[test]
+fn a_listen_key_is_one_per_user_and_gone_after_its_hour() {
+    use crate::venue::sim::{SimOut, SimSetup};
+    let mut venue = sim::simulate(SimSetup { accounts: vec![keyed_sample().account], seed: 1 });
+    let credentials = Credentials::plain([("api_key", "k"), ("api_secret", "s")]);
+    let mut ask = |method: &str, at_s: i64| {
+        let now = Now { mono: Mono(1), unix: UnixMs(at_s * 1000) };
+        let proven = auth::signed("/fapi/v1/listenKey".into(), &credentials, now.unix);
+        let headers = proven.headers.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+        let request = SimRequest { method: method.into(), path: proven.path, headers, body: String::new() };
+        venue.on_request(now, &request, &mut SimOut::default())
+    };
+    let key = ask("POST", 0).body;
+    assert_eq!(ask("POST", 3_000).body, key);
+    assert_eq!(ask("PUT", 6_599).status, 200);
+    assert_eq!(ask("GET", 6_600).status, 405);
+    let gone = ask("PUT", 6_599 + 3_600);
+    assert!(gone.status == 400 && gone.body.contains("-1125"));
+    assert_ne!(ask("POST", 10_200).body, key);
+    assert_eq!(ask("DELETE", 10_201).status, 200);
+    assert_eq!(ask("DELETE", 10_202).status, 400);
 }
 
 #[test]

@@ -384,7 +384,7 @@ pub(crate) fn count_auth_failure(deps: &Deps, error: &AuthError) {
 
 /// A refused token's error code.
 pub(crate) fn error_code(error: &AuthError) -> ErrorCode {
-    if matches!(error, AuthError::Expired { .. }) { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }
+    if matches!(error, AuthError::Expired) { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }
 }
 
 fn slot(channel: Channel) -> usize {

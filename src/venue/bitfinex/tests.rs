@@ -31,6 +31,7 @@ fn field(field: &Field) -> String {
         Field::Unknown => "unknown".into(),
         Field::Is(amount) => amount.to_string(),
         Field::Derived(amount) => format!("derived {amount}"),
+        Field::Absent => "absent".into(),
     }
 }
 
@@ -55,6 +56,7 @@ fn say(event: &VenueEvent) -> String {
         VenueEvent::Duty(reason) => format!("duty {}", reason.as_ref().map_or("fine", |r| r.code.as_str())),
         VenueEvent::Facts(facts) => format!("facts {} warnings", facts.warnings.as_ref().map_or(0, Vec::len)),
         VenueEvent::Orders(_) => "orders".into(),
+        VenueEvent::Omitted(reason) => format!("omitted {}", reason.code.as_str()),
         VenueEvent::Alive => "alive".into(),
         VenueEvent::Malformed { what } => format!("malformed: {what}"),
         VenueEvent::Resynced { reason } => format!("resynced {reason}"),

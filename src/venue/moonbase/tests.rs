@@ -116,6 +116,7 @@ impl View {
                 Field::Keep => {}
                 Field::Unknown => *known = None,
                 Field::Is(amount) | Field::Derived(amount) => *known = Some(amount),
+                Field::Absent => panic!("only the store says this"),
             }
         }
     }

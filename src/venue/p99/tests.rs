@@ -36,6 +36,7 @@ fn line(event: &VenueEvent) -> Option<String> {
         VenueEvent::Resynced { reason } => format!("resynced {reason}"),
         VenueEvent::Facts(_) => "facts".into(),
         VenueEvent::Orders(_) => "orders".into(),
+        VenueEvent::Omitted(r) => format!("omitted {}", r.code.as_str()),
     })
 }
 

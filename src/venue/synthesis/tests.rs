@@ -174,6 +174,7 @@ fn brief(event: &VenueEvent) -> String {
         VenueEvent::Malformed { what } => format!("malformed {what}"),
         VenueEvent::Resynced { reason } => format!("resynced {reason}"),
         VenueEvent::Facts(_) => "facts".into(),
+        VenueEvent::Omitted(reason) => format!("omitted {}", reason.code.as_str()),
         VenueEvent::Alive => "alive".into(),
     }
 }

@@ -205,6 +205,8 @@ fn a_key_without_a_kid_answers_for_any_kid_that_has_no_key() {
     assert!(judge("rotated-by-the-issuer", SECRET).is_ok());
     assert_eq!(judge("rotated-by-the-issuer", &named), Err(AuthError::Signature));
     assert_eq!(judge("named", SECRET), Err(AuthError::Signature));
+    let without = token(&json!({"alg": "HS256"}), &claims(json!({})), &named);
+    assert!(access.identify(&without, NOW).is_ok(), "a token without a kid may be signed by a key that has one");
 }
 
 #[test]
@@ -356,6 +358,8 @@ fn everything_wrong_with_the_keys_is_told_at_once() {
     let named: Vec<_> = problems.iter().map(|(key, _)| key.clone()).collect();
     let wanted = fields.iter().enumerate().map(|(index, field)| format!("keys[{index}].{field}"));
     assert_eq!(named, std::iter::once("accounts_claim".to_owned()).chain(wanted).collect::<Vec<_>>());
+    let told = |part: &str| problems.iter().filter(|(_, message)| message.contains(part)).count();
+    assert_eq!((told("give the public half"), told("P-256"), told("P-384"), told("2048 bits")), (1, 1, 1, 1), "{problems:?}");
     assert!(!format!("{problems:?} {config:?}").contains("MARKER"));
 }
 

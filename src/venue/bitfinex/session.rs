@@ -276,8 +276,8 @@ impl Stream {
         }
     }
 
-    /// Step 2: The filter leaves out orders, positions and the like; `balance` is kept beside `wallet` because the venue documents the
-    /// computed amounts under it.
+    /// Step 2: The filter leaves out orders, positions and the like. `balance` is kept beside `wallet`, in case computed amounts come
+    /// under it: which filter they follow is not documented.
     fn authenticate(&mut self, now: Now, out: &mut Out) {
         let (Some(key), Some(secret)) = (self.credentials.get("api_key"), self.credentials.get("api_secret")) else {
             let text = "api_key or api_secret is not configured any more";

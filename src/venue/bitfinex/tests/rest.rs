@@ -53,9 +53,9 @@ fn a_reconcile_names_the_moment_its_request_left() {
     assert!(reconcile.sent >= before.plus_ms(300) && reconcile.sent <= before.plus_ms(450));
 }
 
-/// Lets the session ask REST, and answers in the venue's stead.
-fn answered(reply: Result<(u16, &str), CallError>) -> (Vec<String>, Box<dyn crate::venue::Session>, Now) {
-    let mut session = connect(&spec(&sample()), &Shared::default()).unwrap_or_else(|_| panic!("valid")).session(1);
+/// A session whose first REST request is under way, as `CallId(1)`.
+fn asking(shared: &Shared) -> (Box<dyn crate::venue::Session>, Now) {
+    let mut session = connect(&spec(&sample()), shared).unwrap_or_else(|_| panic!("valid")).session(1);
     let (now, mut out) = (Now::default().plus_ms(1_000), Out::default());
     session.on_open(now, &mut out);
     session.on_frame(now, Frame::Text(fixture!("auth_ok.json")), &mut out);
@@ -64,11 +64,48 @@ fn answered(reply: Result<(u16, &str), CallError>) -> (Vec<String>, Box<dyn crat
     let mut out = Out::default();
     session.on_timeout(now, &mut out);
     assert!(matches!(out.actions[..], [Action::Call(_)]), "one request");
+    (session, now)
+}
+
+fn events(out: &Out) -> Vec<String> {
+    out.actions.iter().map(|action| if let Action::Event(event) = action { say(event) } else { "action".into() }).collect()
+}
+
+/// Lets the session ask REST, and answers in the venue's stead.
+fn answered(reply: Result<(u16, &str), CallError>) -> (Vec<String>, Box<dyn crate::venue::Session>, Now) {
+    let (mut session, now) = asking(&Shared::default());
     let mut out = Out::default();
     let reply = reply.map(|(status, body)| Reply { status, body: body.as_bytes() });
     session.on_reply(now, CallId(1), reply, &mut out);
-    let events = out.actions.iter().map(|action| if let Action::Event(event) = action { say(event) } else { "action".into() });
-    (events.collect(), session, now)
+    (events(&out), session, now)
+}
+
+#[test]
+fn an_answer_asked_for_before_the_doubt_does_not_settle_it() {
+    let (mut session, now) = asking(&Shared::default());
+    let later = now.plus_ms(100);
+    session.on_frame(later, Frame::Text(r#"[0,"wu",{}]"#), &mut Out::default());
+    let mut out = Out::default();
+    session.on_reply(later, CallId(1), Ok(Reply { status: 200, body: b"[]" }), &mut out);
+    assert_eq!(events(&out), ["duty fine", "reconcile Zero []"]);
+    let mut out = Out::default();
+    session.on_verdict(later, Verdict::default(), &mut out);
+    assert!(out.actions.is_empty(), "not live yet");
+    session.on_timeout(later.plus_ms(1), &mut out);
+    assert!(matches!(out.actions[..], [Action::Call(_)]), "asked anew");
+    session.on_reply(later.plus_ms(2), CallId(2), Ok(Reply { status: 200, body: b"[]" }), &mut Out::default());
+    let mut out = Out::default();
+    session.on_verdict(later.plus_ms(2), Verdict::default(), &mut out);
+    assert_eq!(events(&out), ["synced"]);
+}
+
+#[test]
+fn one_accounts_overrun_silences_the_host_for_all() {
+    let shared = Shared::default();
+    let (mut session, now) = asking(&shared);
+    session.on_reply(now, CallId(1), Ok(Reply { status: 429, body: b"" }), &mut Out::default());
+    let host = shared.host(&spec(&sample()).rest_url, VENUE.limits);
+    assert_eq!(host.lock().call(now.mono), Err(now.mono.plus_ms(60_000)));
 }
 
 #[test]

@@ -459,3 +459,36 @@ fn edge_15_matched_precedes_the_balance_change_and_changes_nothing_itself() {
     duo.moves(&fill("5.2", "10", true));
     assert_eq!(briefs(&duo.drain()).last().unwrap(), "orders: FILLED 20");
 }
+
+#[test]
+fn edge_07_a_refused_address_is_followed_no_more() {
+    let mut lone = Lone::new(&[FIRST, SECOND]);
+    lone.hear(fixture!("invalid_wallets"));
+    lone.hear(fixture!("invalid_wallets")); // FIRST
+    lone.hear(&listing(&[(SECOND, "{}")]));
+    assert_eq!(briefs(&lone.hear(&listing(&[(SECOND, "{}")])))[1..], ["synced", "duty configuration"]);
+    let expected = ["malformed response.address: an update for an address never asked for"];
+    assert_eq!(briefs(&lone.hear(&update(FIRST, "USDC", "1"))), expected);
+}
+
+#[test]
+fn edge_07_what_was_listed_before_a_refusal_is_listed_anew_after_the_search() {
+    let mut lone = Lone::new(&[FIRST, SECOND]);
+    assert_eq!(briefs(&lone.hear(&listing(&[(SECOND, r#"{"USDC":"1"}"#)]))), ["snapshot 0x12: 0x12/USDC=1"]);
+    lone.hear(fixture!("invalid_wallets"));
+    lone.hear(fixture!("invalid_wallets")); // FIRST
+    lone.hear(&listing(&[(SECOND, "{}")]));
+    let events = lone.hear(&listing(&[(SECOND, "{}")]));
+    assert_eq!(briefs(&events), ["snapshot 0x12:", "synced", "duty configuration"]);
+}
+
+#[test]
+fn edge_12_an_answer_after_its_audit_was_given_up_takes_nothing_away() {
+    let mut lone = Lone::new(&[FIRST]);
+    lone.hear(fixture!("snapshot"));
+    while lone.sent.len() < 2 {
+        lone.pass(1_000);
+    }
+    lone.pass(10_000);
+    assert_eq!(briefs(&lone.hear(&listing(&[(FIRST, r#"{"USDC":"1"}"#)]))), ["rows: 0x74/USDC=1"]);
+}

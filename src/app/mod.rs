@@ -4,6 +4,7 @@
 
 mod accounts;
 mod operator;
+mod state_dir;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ impl App {
     /// An address that cannot be bound, keys that cannot be used: one sentence with the cure.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
         install_crypto();
+        config.state_dir.as_deref().map_or(Ok(()), state_dir::prepare)?;
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));

@@ -211,7 +211,8 @@ impl ClientSession {
         self.regrant(now, out);
     }
 
-    fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
+    /// What a `subscribe` frame does.
+    pub(crate) fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
         let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
         // Rates are bounded below by 0.001 Hz, so the pace fits.
         let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
@@ -305,6 +306,11 @@ impl ClientSession {
     }
 
     // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Where a subscription stands: epoch, and the gsn of the last frame.
+    pub fn position(&self, channel: Channel) -> Option<(String, u64)> {
+        self.subs[slot(channel)].as_ref().map(|sub| (sub.view.epoch().to_owned(), sub.prev))
+    }
 
     /// Does a subscription want a bound on its updates a second?
     pub fn is_paced(&self) -> bool {

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use super::merge::{differs, merge, number, same_numbers, within, zero};
 use super::table::Table;
 use crate::model::{
     Absence, AccountKey, AccountPush, AccountRecord, AccountState, Amount, Balance, Cause, CauseKind, Facts, Field, Freshness,
-    LastKnown, MAX_ASSET_CHARS, Mono, Name, Now, Order, OrderUpdate, Origin, Reason, ReasonCode, Reconcile, RowState,
-    RowUpdate, Scope, Snapshot, UnixMs, VenueEvent, Verdict,
+    MAX_ASSET_CHARS, Mono, Name, Now, Order, OrderUpdate, Reason, ReasonCode, Reconcile, RowState, RowUpdate, Scope, Snapshot,
+    UnixMs, VenueEvent, Verdict,
 };
 
 /// Most orders kept per account; the oldest final ones are forgotten first.
@@ -279,7 +280,7 @@ impl Ledger {
         if found.is_none() && !self.admits(c, &update) {
             return None;
         }
-        let (mut next, changed) = merge(&self.key, found.map(|slot| &**self.balances.row(slot)), update, c);
+        let (mut next, changed) = merge(&self.key, found.map(|slot| &**self.balances.row(slot)), update, c.gsn, c.now.unix);
         let Some(slot) = found else {
             let note = Note { proven_in: self.generation, ..Note::default() };
             next.state = self.row_state(&note);
@@ -531,107 +532,4 @@ impl Ledger {
         self.orders_floor = self.orders_floor.max(self.orders.row(slot).gsn);
         self.orders.reuse(slot, order, self.generation);
     }
-}
-
-fn within(scope: &Scope, wallet: &Name) -> bool {
-    match scope {
-        Scope::Account => true,
-        Scope::Wallets(wallets) => wallets.contains(wallet),
-    }
-}
-
-fn number(field: &Field) -> Option<Amount> {
-    match field {
-        Field::Is(amount) | Field::Derived(amount) => Some(amount.clone()),
-        Field::Absent => Some(Amount::ZERO),
-        Field::Keep | Field::Unknown => None,
-    }
-}
-
-fn same(a: &Option<Amount>, b: &Option<Amount>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.same_value(b),
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-fn same_numbers(a: &[Option<Amount>; 3], b: &[Option<Amount>; 3]) -> bool {
-    a.iter().zip(b).all(|(a, b)| same(a, b))
-}
-
-/// Zero wherever a number was known; what was unknown stays unknown, the total excepted.
-fn zero(row: &Balance, kind: CauseKind) -> RowUpdate {
-    let known = |amount: &Option<Amount>| if amount.is_some() { Field::Absent } else { Field::Keep };
-    RowUpdate {
-        total: Field::Absent,
-        available: known(&row.available),
-        locked: known(&row.locked),
-        cause: Some(Cause::of(kind)),
-        ..RowUpdate::new(row.wallet.clone(), row.asset.clone())
-    }
-}
-
-/// Does anything differ that a reader can see?
-fn differs(a: &Balance, b: &Balance) -> bool {
-    let numbers = |r: &Balance| [r.total.clone(), r.available.clone(), r.locked.clone()];
-    a.state != b.state
-        || a.basis != b.basis
-        || a.last_known != b.last_known
-        || a.extra != b.extra
-        || !same_numbers(&numbers(a), &numbers(b))
-}
-
-/// The row after an update, and whether one of its numbers changed. Numbers that are equal keep their text.
-fn merge(key: &Arc<AccountKey>, old: Option<&Balance>, update: RowUpdate, c: &Commit) -> (Balance, bool) {
-    let mut row = old.cloned().unwrap_or_else(|| Balance {
-        key: Arc::clone(key),
-        wallet: update.wallet,
-        asset: update.asset,
-        total: None,
-        available: None,
-        locked: None,
-        basis: [Origin::Reported; 3],
-        state: RowState::Stale,
-        gsn: c.gsn,
-        value_gsn: c.gsn,
-        venue_ts: update.venue_ts,
-        received_ts: c.now.unix,
-        changed_ts: c.now.unix,
-        last_known: None,
-        cause: None,
-        extra: None,
-    });
-    let withdrawn = row.available.clone().filter(|_| update.available == Field::Unknown);
-    let mut changed = old.is_none();
-    let fields = [(&mut row.total, update.total), (&mut row.available, update.available), (&mut row.locked, update.locked)];
-    for ((held, field), origin) in fields.into_iter().zip(&mut row.basis) {
-        let (next, from) = match field {
-            Field::Keep => continue,
-            Field::Unknown => (None, Origin::Reported),
-            Field::Is(amount) => (Some(amount), Origin::Reported),
-            Field::Derived(amount) => (Some(amount), Origin::Derived),
-            Field::Absent => (Some(Amount::ZERO), Origin::Absent),
-        };
-        *origin = from;
-        if !same(held, &next) {
-            *held = next;
-            changed = true;
-        }
-    }
-    if let Some(available) = withdrawn {
-        row.last_known = Some(Box::new(LastKnown { available, ts: row.received_ts }));
-    } else if row.available.is_some() {
-        row.last_known = None;
-    }
-    if update.extra.is_some() {
-        row.extra = update.extra;
-    }
-    if changed {
-        row.value_gsn = c.gsn;
-        row.changed_ts = c.now.unix;
-        row.venue_ts = update.venue_ts;
-        row.cause = update.cause.map(Arc::new);
-    }
-    (row, changed)
 }

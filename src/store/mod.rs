@@ -6,6 +6,7 @@
 //! lock; nothing is encoded, awaited or called back under it. The store does not know clients.
 
 mod ledger;
+mod merge;
 mod recency;
 mod table;
 

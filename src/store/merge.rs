@@ -45,14 +45,24 @@ pub(super) fn zero(row: &Balance, kind: CauseKind) -> RowUpdate {
     }
 }
 
+/// For a row that is not proven: what the message leaves out of it becomes unknown instead of being kept. False where that is the total,
+/// which is kept; the row stays unproven then.
+pub(super) fn withdraw(row: &Balance, update: &mut RowUpdate) -> bool {
+    for (field, held) in [(&mut update.available, &row.available), (&mut update.locked, &row.locked)] {
+        if *field == Field::Keep && held.is_some() {
+            *field = Field::Unknown;
+        }
+    }
+    update.total != Field::Keep || row.total.is_none()
+}
+
 /// Does anything differ that a reader can see?
 pub(super) fn differs(a: &Balance, b: &Balance) -> bool {
-    let numbers = |r: &Balance| [r.total.clone(), r.available.clone(), r.locked.clone()];
     a.state != b.state
         || a.basis != b.basis
         || a.last_known != b.last_known
         || a.extra != b.extra
-        || !same_numbers(&numbers(a), &numbers(b))
+        || [(&a.total, &b.total), (&a.available, &b.available), (&a.locked, &b.locked)].into_iter().any(|(a, b)| !same(a, b))
 }
 
 /// The row after an update, and whether one of its numbers changed. Numbers that are equal keep their text.

@@ -1,3 +1,5 @@
-//! The program from outside: real processes, real sockets on free ports.
+//! The gateway from outside: real sockets on free ports, real processes, a client that shares no code with the server.
 
 mod cli;
+mod support;
+mod venues;

@@ -1,3 +1,5 @@
 //! The program from outside: real processes, real sockets on free ports.
 
 mod cli;
+mod protocol_examples;
+mod venue_page;

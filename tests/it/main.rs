@@ -1,5 +1,13 @@
 //! The gateway from outside: real sockets on free ports, real processes, a client that shares no code with the server.
 
 mod cli;
+mod admin;
+mod delivery;
+mod lifecycle;
+mod login;
+mod processes;
+mod requests;
+mod rest;
+mod subscriptions;
 mod support;
 mod venues;

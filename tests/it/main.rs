@@ -1,7 +1,7 @@
 //! The gateway from outside: real sockets on free ports, real processes, a client that shares no code with the server.
 
-mod cli;
 mod admin;
+mod cli;
 mod delivery;
 mod lifecycle;
 mod login;
@@ -10,4 +10,5 @@ mod requests;
 mod rest;
 mod subscriptions;
 mod support;
+mod tidy;
 mod venues;

@@ -1,7 +1,16 @@
 //! The gateway from outside: real sockets on free ports, real processes, a client that shares no code with the server.
 
+mod admin;
 mod cli;
+mod delivery;
+mod lifecycle;
+mod login;
+mod processes;
 mod protocol_examples;
+mod requests;
+mod rest;
+mod subscriptions;
 mod support;
+mod tidy;
 mod venue_page;
 mod venues;

@@ -16,6 +16,8 @@ pub struct Identity {
     pub user: Arc<str>,
     /// The token's `exp`, without leeway.
     pub expires_at: UnixMs,
+    /// Until when the token is accepted: its `exp` and the leeway.
+    pub ends_at: UnixMs,
     /// The token's `iat`. `None`: the token has none.
     pub issued_at: Option<UnixMs>,
     /// The token's `jti`. `None`: the token has none.

@@ -67,7 +67,8 @@ impl Access {
             return Err(AuthError::Audience);
         }
         let expires_at = date(claims, "exp")?.ok_or_else(|| bad("exp", DATE))?;
-        if now.0 >= expires_at.0.saturating_add(self.leeway_ms) {
+        let ends_at = UnixMs(expires_at.0.saturating_add(self.leeway_ms));
+        if now >= ends_at {
             return Err(AuthError::Expired);
         }
         let issued_at = date(claims, "iat")?;
@@ -80,6 +81,7 @@ impl Access {
         Ok(Identity {
             user: subject(claims)?,
             expires_at,
+            ends_at,
             issued_at,
             token_id: token_id(claims)?,
             accounts: self.accounts(claims)?,

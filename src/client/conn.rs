@@ -100,6 +100,11 @@ impl Conn {
                     if let Err(close) = self.on_message(message) {
                         return close;
                     }
+                    // A client that never pauses must not keep its deadlines from being heard.
+                    let now = self.clock.now();
+                    if self.out.close.is_none() && self.session.deadline(now) <= now.mono {
+                        self.session.on_timeout(now, &mut self.out);
+                    }
                 }
                 () = waker.woken() => self.session.on_wake(self.clock.now(), &mut self.out),
                 () = self.clock.wait_until(deadline) => self.session.on_timeout(self.clock.now(), &mut self.out),
@@ -152,9 +157,20 @@ impl Conn {
             socket.flush().await
         };
         let stalled = stalled(&self.taken, Duration::from_millis(self.deps.limits.write_stall_ms));
+        let now = self.clock.now();
+        let left = self.session.ends_at().map(|end| u64::try_from(end.0 - now.unix.0).unwrap_or(0));
+        let over = async {
+            match left {
+                Some(left) => self.clock.wait_until(now.mono.plus_ms(left)).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            biased;
             written = write => written.map_err(|_| None)?,
             () = stalled => return Err(Some((CloseCode::WriteStall, "the socket took no byte in time"))),
+            // However slowly a client reads, it reads nothing beyond its token's end.
+            () = over => return Err(Some((CloseCode::TokenExpired, "the token has expired"))),
         }
         if let Some(read_at) = out.read_at {
             let micros = self.clock.now().mono.0.saturating_sub(read_at.0);

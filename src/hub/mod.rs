@@ -78,8 +78,9 @@ impl Hub {
         let bell = self.store.bell();
         let mut cursor = 0;
         loop {
-            bell.notified().await;
+            // The bell hangs before the first look, and keeps a ring while nobody waits: no commit is missed.
             cursor = self.wake_since(cursor);
+            bell.notified().await;
         }
     }
 

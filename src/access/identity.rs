@@ -16,6 +16,8 @@ pub struct Identity {
     pub user: Arc<str>,
     /// The token's `exp`, without leeway.
     pub expires_at: UnixMs,
+    /// When what it opened must end: its `exp`, or, for a token shown within the leeway after that, the leeway's end.
+    pub ends_at: UnixMs,
     /// The token's `iat`. `None`: the token has none.
     pub issued_at: Option<UnixMs>,
     /// The token's `jti`. `None`: the token has none.

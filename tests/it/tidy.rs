@@ -81,7 +81,7 @@ fn sources(folder: &str) -> Vec<Source> {
     found
 }
 
-fn name(path: &PathBuf) -> String {
+fn name(path: &std::path::Path) -> String {
     path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/")
 }
 

@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::MAX_ROWS_PER_ACCOUNT;
+use super::state::{KeptRow, State};
 use crate::access::Listed;
 use crate::config::AccountConfig;
 use crate::metrics::Metrics;
-use crate::model::{AccountIdx, AccountKey};
+use crate::model::{AccountIdx, AccountKey, AccountState, Channel, Filter, Reason, ReasonCode};
 use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
 use crate::venue::conn::{self, Ask};
@@ -103,8 +104,8 @@ impl Accounts {
         if let Some(connection) = old.connection.take() {
             connection.stop.cancel();
         }
-        let reason = crate::model::Reason::new(crate::model::ReasonCode::OperatorResync, "the account's settings changed");
-        self.store.lost(old.idx, self.clock.now(), crate::model::AccountState::Stale, reason);
+        let reason = Reason::new(ReasonCode::OperatorResync, "the account's settings changed");
+        self.store.lost(old.idx, self.clock.now(), AccountState::Stale, reason);
         Account { idx: old.idx, config, connection: None }
     }
 
@@ -166,6 +167,37 @@ impl Accounts {
         let running = self.running.lock();
         let connection = running.get(id).and_then(|account| account.connection.as_ref());
         connection.is_some_and(|connection| connection.asks.try_send(ask).is_ok())
+    }
+
+    /// Puts in place what an earlier run left: nonces continue above it; rows are shown as `stale`, if wanted.
+    pub(super) fn recall(&self, state: State, rows: bool) {
+        for (key, mark) in state.nonces {
+            self.shared.nonce(&key).raise(mark);
+        }
+        if !rows {
+            return;
+        }
+        let mut by_account: BTreeMap<(String, String), Vec<KeptRow>> = BTreeMap::new();
+        for row in state.rows {
+            by_account.entry((row.venue.clone(), row.account.clone())).or_default().push(row);
+        }
+        for account in self.running.lock().values().filter(|a| a.config.enabled) {
+            let key = key(&account.config);
+            let kept = by_account.remove(&(key.venue.to_owned(), key.account.to_string())).unwrap_or_default();
+            let rows = kept.into_iter().map(|row| row.restore(&key)).collect();
+            self.store.restore(account.idx, self.clock.now(), rows);
+        }
+    }
+
+    /// What a later run should know.
+    pub(super) fn keep(&self) -> State {
+        let accounts: Vec<_> = self.running.lock().values().map(|a| a.idx).collect();
+        let all = self.store.changes_since(0, &accounts, &Filter::default(), Channel::Balances);
+        State {
+            written: self.clock.now().unix,
+            nonces: self.shared.nonce_marks(),
+            rows: all.balances.iter().map(|row| KeptRow::of(row)).collect(),
+        }
     }
 
     /// Every account with its vitals.

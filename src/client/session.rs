@@ -3,26 +3,26 @@
 //! Whoever drives it asks again ([`ClientSession::on_wake`]) after each write until nothing more comes. A slow reader simply asks less
 //! often, and then gets the newest version of each row: memory per connection is a cursor and the frames of one answer.
 
-use std::sync::Arc;
-
-use axum::extract::ws::Utf8Bytes;
+use std::sync::{Arc, Weak};
 
 use super::{Bucket, Deps};
 use crate::access::{AuthError, Grant, Identity};
-use crate::hub::{Frames, View, Waker, Watch};
+use crate::hub::{Frames, View, Wake, Waker, Watch};
 use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
 use crate::model::{Channel, Filter, Mono, Now};
-use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe};
+use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
 /// How long before a token ends its holder is told.
 const EXPIRY_NOTICE_MS: u64 = 60_000;
 /// Refused requests in a row after which a client that does not listen is closed.
 const MAX_REFUSED: u32 = 200;
 
+const TOKEN_ENDED: (CloseCode, &str) = (CloseCode::TokenExpired, "the token has expired");
+
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
 pub struct ClientOut {
-    pub frames: Vec<Utf8Bytes>,
+    pub frames: Vec<WireText>,
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
@@ -33,7 +33,8 @@ pub struct ClientOut {
 /// See the module.
 pub struct ClientSession {
     deps: Arc<Deps>,
-    waker: Arc<Waker>,
+    reader: Option<Weak<dyn Wake>>,
+    own_waker: Option<Arc<Waker>>,
     auth: Auth,
     subs: [Option<Sub>; 2],
     bucket: Bucket,
@@ -50,7 +51,7 @@ enum Auth {
 
 struct Sub {
     view: Arc<View>,
-    _watch: Watch,
+    _watch: Option<Watch>,
     filter: Filter,
     /// The gsn of the last frame sent.
     prev: u64,
@@ -62,6 +63,13 @@ struct Sub {
     versions: u64,
 }
 
+impl ClientOut {
+    /// Is there nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && !self.ping && self.close.is_none()
+    }
+}
+
 impl ClientSession {
     /// A connection that has shown no token yet.
     pub fn new(deps: Arc<Deps>, now: Now) -> Self {
@@ -70,7 +78,8 @@ impl ClientSession {
         let until = now.mono.plus_ms(limits.auth_timeout_ms);
         Self {
             deps,
-            waker: Arc::default(),
+            reader: None,
+            own_waker: None,
             auth: Auth::Waiting { until },
             subs: [None, None],
             bucket,
@@ -88,9 +97,17 @@ impl ClientSession {
         session
     }
 
-    /// Wakes the driver when there may be something to send.
-    pub fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    /// Who is woken when there may be something to send. Set before anything is subscribed.
+    pub fn set_reader(&mut self, reader: Weak<dyn Wake>) {
+        self.reader = Some(reader);
+    }
+
+    /// A waker for a driver that waits in a task of its own.
+    pub fn waker(&mut self) -> Arc<Waker> {
+        let waker = self.own_waker.get_or_insert_default();
+        let reader: Weak<dyn Wake> = Arc::downgrade(&(Arc::clone(waker) as Arc<dyn Wake>));
+        self.reader = Some(reader);
+        Arc::clone(waker)
     }
 
     /// The user, once known.
@@ -194,14 +211,15 @@ impl ClientSession {
         self.regrant(now, out);
     }
 
-    fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
+    /// What a `subscribe` frame does.
+    pub(crate) fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
         let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
         // Rates are bounded below by 0.001 Hz, so the pace fits.
         let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
         let replaced = self.subs[slot(channel)].take().is_some();
         let view = self.view(&filter, channel);
         // The watch stands before the first read: a commit in between is found by the next wake.
-        let watch = self.deps.hub.watch(&view, &self.waker);
+        let watch = self.watch(&view);
         let frames = match since {
             Some(since) => view.resume(&since.epoch, since.gsn, now.unix),
             None => view.snapshot("subscribe", now.unix),
@@ -216,6 +234,10 @@ impl ClientSession {
         self.deliver(now, channel, &frames, out);
     }
 
+    fn watch(&self, view: &View) -> Option<Watch> {
+        self.reader.as_ref().map(|reader| self.deps.hub.watch(view, reader))
+    }
+
     fn view(&self, filter: &Filter, channel: Channel) -> Arc<View> {
         let visible = match &self.auth {
             Auth::Known { grant, .. } => grant.accounts(),
@@ -228,7 +250,12 @@ impl ClientSession {
 
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
-        self.regrant(now, out);
+        if let Auth::Known { identity, grant, .. } = &mut self.auth
+            && self.deps.directory.is_newer_than(grant)
+        {
+            *grant = self.deps.directory.grant(identity);
+            self.regrant(now, out);
+        }
         for channel in Channel::ALL {
             let Some(sub) = &mut self.subs[slot(channel)] else { continue };
             if now.mono < sub.next {
@@ -252,8 +279,7 @@ impl ClientSession {
         (sub.prev, sub.cursor, sub.versions) = (frames.cut, frames.cut, frames.versions);
         sub.next = now.mono.plus_ms(sub.pace_ms);
         let kind = if frames.full { FrameKind::Snapshot } else { FrameKind::Update };
-        let labels = TypeLabels { r#type: kind.as_str() };
-        self.deps.metrics.client_frames.get_or_create(&labels).inc_by(frames.texts.len() as u64);
+        self.deps.metrics.client_frames_of(kind.as_str()).inc_by(frames.texts.len() as u64);
         out.frames.extend(frames.texts.iter().cloned());
         if !frames.full {
             out.read_at = Some(out.read_at.map_or(frames.read_at, |at| at.min(frames.read_at)));
@@ -261,20 +287,16 @@ impl ClientSession {
         self.last_sent = now.mono;
     }
 
-    /// Rights are checked at delivery too: when the accounts or the token changed, what has become forbidden is taken away at once,
-    /// with a fresh snapshot.
+    /// The grant may be another one: what has become forbidden is taken away at once, with a
+    /// fresh snapshot.
     fn regrant(&mut self, now: Now, out: &mut ClientOut) {
-        let Auth::Known { identity, grant, .. } = &mut self.auth else { return };
-        if self.deps.directory.is_newer_than(grant) {
-            *grant = self.deps.directory.grant(identity);
-        }
         for channel in Channel::ALL {
             let Some(sub) = &self.subs[slot(channel)] else { continue };
             let view = self.view(&sub.filter, channel);
             if view.epoch() == sub.view.epoch() {
                 continue;
             }
-            let watch = self.deps.hub.watch(&view, &self.waker);
+            let watch = self.watch(&view);
             let frames = view.snapshot("grant", now.unix);
             if let Some(sub) = &mut self.subs[slot(channel)] {
                 (sub.view, sub._watch) = (view, watch);
@@ -284,6 +306,24 @@ impl ClientSession {
     }
 
     // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Where a subscription stands: epoch, and the gsn of the last frame.
+    pub fn position(&self, channel: Channel) -> Option<(String, u64)> {
+        self.subs[slot(channel)].as_ref().map(|sub| (sub.view.epoch().to_owned(), sub.prev))
+    }
+
+    /// Does a subscription want a bound on its updates a second?
+    pub fn is_paced(&self) -> bool {
+        self.subs.iter().flatten().any(|sub| sub.pace_ms > 0)
+    }
+
+    /// For a driver whose socket is blocked, and which must not put out more: only whether the token has ended.
+    pub fn expired(&self, now: Now) -> Option<(CloseCode, &'static str)> {
+        match &self.auth {
+            Auth::Known { identity, .. } if identity.expires_at <= now.unix => Some(TOKEN_ENDED),
+            _ => None,
+        }
+    }
 
     /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
     pub fn deadline(&self, now: Now) -> Mono {
@@ -311,7 +351,7 @@ impl ClientSession {
             }
             Auth::Waiting { .. } => {}
             Auth::Known { identity, .. } if identity.expires_at <= now.unix => {
-                out.close = Some((CloseCode::TokenExpired, "the token has expired"));
+                out.close = Some(TOKEN_ENDED);
                 return;
             }
             Auth::Known { identity, noticed, .. } => {

@@ -7,6 +7,7 @@ mod config;
 mod guard;
 mod listener;
 mod rest;
+mod sse;
 mod ws;
 
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub fn routes(front: Arc<Front>) -> Router {
         .route("/v1/balances", get(rest::balances))
         .route("/v1/accounts", get(rest::accounts))
         .route("/v1/orders", get(rest::orders))
+        .route("/v1/stream/balances", get(sse::balances))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; see docs/protocol.md") })
         .method_not_allowed_fallback(wrong_method)
         .with_state(front)

@@ -108,7 +108,11 @@ impl Client {
                     self.take(&frame, text.len());
                     return Came::Frame(frame);
                 }
-                Some(Ok(Message::Close(close))) => return Came::Close(close.map(|frame| frame.code.into())),
+                Some(Ok(Message::Close(close))) => {
+                    // Sends the answer, as a client that leaves in good order does.
+                    _ = soon("room to write", self.socket.flush()).await;
+                    return Came::Close(close.map(|frame| frame.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Came::Close(None),
             }
@@ -213,7 +217,11 @@ impl Client {
         }
         assert!(self.subscribed, "nothing of a channel precedes `subscribed`: {frame}");
         let held = self.held.entry(frame["channel"].as_str().unwrap().to_owned()).or_default();
-        if kind == "snapshot" { held.take_snapshot(frame, bytes) } else { held.take_update(frame) }
+        if kind == "snapshot" {
+            held.take_snapshot(frame, bytes)
+        } else {
+            held.take_update(frame)
+        }
         held.check();
     }
 }

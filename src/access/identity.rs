@@ -42,7 +42,7 @@ impl Identity {
 pub struct Pattern(Box<str>);
 
 impl Pattern {
-    /// `None` where the text is empty or longer than [`MAX_PATTERN_BYTES`].
+    /// `None` where the text is empty or longer than `MAX_PATTERN_BYTES`.
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty() && text.len() <= MAX_PATTERN_BYTES).then(|| Self(text.into()))
     }

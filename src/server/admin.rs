@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{json as json_answer, problem};
+use super::{json as json_answer, problem, wrong_method};
 use crate::metrics::Metrics;
 use crate::model::AccountState;
 
@@ -57,6 +57,7 @@ pub fn routes(operator: Arc<dyn Operator>) -> Router {
         .route("/admin/drain", post(drain))
         .route("/admin/accounts/{id}/resync", post(resync))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "see docs/operations.md for the routes here") })
+        .method_not_allowed_fallback(wrong_method)
         .with_state(operator)
 }
 

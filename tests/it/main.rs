@@ -3,8 +3,10 @@
 mod admin;
 mod cli;
 mod delivery;
+mod http_errors;
 mod lifecycle;
 mod login;
+mod pages;
 mod processes;
 mod protocol_examples;
 mod requests;

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use super::{Gateway, admin_token};
 use crate::metrics::{AccountLabels, Metrics};
 use crate::model::AccountState;
+use crate::runtime::logging;
 use crate::server::admin::{AccountHealth, Operator};
 use crate::venue::conn::Ask;
 
@@ -53,6 +54,17 @@ impl Operator for Gateway {
 
     fn reload(&self) -> Result<String, String> {
         Gateway::reload(self)
+    }
+
+    fn log_level(&self) -> Option<String> {
+        logging::level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<String, String> {
+        crate::config::check_level(level)?;
+        let was = logging::set_level(level).ok_or("this process keeps no log")?;
+        tracing::warn!(level, was, "log level changed by an operator");
+        Ok(was)
     }
 
     fn token(&self) -> Option<&SecretString> {

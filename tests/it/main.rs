@@ -6,6 +6,7 @@ mod delivery;
 mod http_errors;
 mod lifecycle;
 mod login;
+mod operate;
 mod pages;
 mod processes;
 mod protocol_examples;

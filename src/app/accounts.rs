@@ -38,11 +38,14 @@ struct Account {
     config: AccountConfig,
     /// `None`: disabled, or not started yet.
     connection: Option<Connection>,
+    /// Fires when the connection with earlier settings has ended.
+    before: Option<CancellationToken>,
 }
 
 struct Connection {
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
+    ended: CancellationToken,
     vitals: Arc<Vitals>,
 }
 
@@ -65,9 +68,7 @@ impl Accounts {
         for config in configs {
             let id = Arc::clone(&config.id);
             let account = match running.remove(&id) {
-                Some(old) if old.config.venue.name == config.venue.name && old.config.enabled == config.enabled => {
-                    self.rekey(old, config)
-                }
+                Some(old) if same_rows(&old.config, &config) => self.rekey(old, config),
                 Some(old) => {
                     self.remove(old);
                     self.add(config)
@@ -85,7 +86,7 @@ impl Accounts {
 
     fn add(&self, config: AccountConfig) -> Account {
         let idx = self.store.add_account(key(&config), config.enabled, MAX_ROWS_PER_ACCOUNT, self.clock.now());
-        Account { idx, config, connection: None }
+        Account { idx, config, connection: None, before: None }
     }
 
     fn remove(&self, account: Account) {
@@ -95,18 +96,19 @@ impl Accounts {
         self.store.remove_account(account.idx);
     }
 
-    /// The same account with other settings: its rows stay, as `stale`, until a new connection proves them.
+    /// The same account with other keys: its rows stay, as `stale`, until a new connection proves them.
     fn rekey(&self, mut old: Account, config: AccountConfig) -> Account {
-        if same_settings(&old.config, &config) {
+        if old.config.spec.credentials.same(&config.spec.credentials) {
             old.config.owners = config.owners;
             return old;
         }
         if let Some(connection) = old.connection.take() {
             connection.stop.cancel();
+            old.before = Some(connection.ended);
         }
         let reason = Reason::new(ReasonCode::OperatorResync, "the account's settings changed");
         self.store.lost(old.idx, self.clock.now(), AccountState::Stale, reason);
-        Account { idx: old.idx, config, connection: None }
+        Account { idx: old.idx, config, connection: None, before: old.before }
     }
 
     /// Connects every enabled account that has no connection.
@@ -114,14 +116,24 @@ impl Accounts {
         for account in self.running.lock().values_mut().filter(|a| a.config.enabled && a.connection.is_none()) {
             let spec = &account.config.spec;
             match (account.config.venue.connect)(spec, &self.shared) {
-                Ok(connector) => account.connection = Some(self.connect(account.idx, &account.config, connector)),
+                Ok(connector) => {
+                    let before = account.before.take();
+                    account.connection = Some(self.connect(account.idx, &account.config, connector, before));
+                }
                 // The configuration was checked with the same call.
                 Err(problems) => tracing::error!(account = &*account.config.id, ?problems, "account not started"),
             }
         }
     }
 
-    fn connect(&self, idx: AccountIdx, config: &AccountConfig, connector: Arc<dyn Connector>) -> Connection {
+    /// Connects once the connection `before` has ended: two must never speak for the same rows.
+    fn connect(
+        &self,
+        idx: AccountIdx,
+        config: &AccountConfig,
+        connector: Arc<dyn Connector>,
+        before: Option<CancellationToken>,
+    ) -> Connection {
         let link = Link::new(LinkParts {
             idx,
             account: config.id.to_string(),
@@ -135,8 +147,16 @@ impl Accounts {
         let (asks, receiver) = mpsc::channel(ASKS);
         let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
         let run = conn::run(link, self.clock, self.http.clone(), receiver, stop.clone());
-        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, run);
-        Connection { asks, stop, vitals }
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, async move {
+            let _guard = guard;
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            run.await;
+        });
+        Connection { asks, stop, ended, vitals }
     }
 
     /// Reads secrets from their sources again; an account whose secrets changed is told.
@@ -212,12 +232,14 @@ fn key(config: &AccountConfig) -> AccountKey {
     AccountKey { venue: config.venue.name, account: Arc::clone(&config.id) }
 }
 
-/// Would a connection made from either behave alike?
-fn same_settings(a: &AccountConfig, b: &AccountConfig) -> bool {
+/// Would a connection made from either tell of the same rows? If not, rows of the one are nothing the other could prove, or call gone:
+/// the account starts anew without them.
+fn same_rows(a: &AccountConfig, b: &AccountConfig) -> bool {
     let (x, y) = (&a.spec, &b.spec);
-    x.ws_url == y.ws_url
+    a.venue.name == b.venue.name
+        && a.enabled == b.enabled
+        && x.ws_url == y.ws_url
         && x.rest_url == y.rest_url
         && x.wallets == y.wallets
         && x.options == y.options
-        && x.credentials.same(&y.credentials)
 }

@@ -230,6 +230,10 @@ impl Conn {
                     if ready.is_err() || self.read(&mut decoder).is_break() {
                         return None;
                     }
+                    // A client that never pauses must not keep its deadlines from being heard.
+                    if self.clock.now().mono >= deadline {
+                        self.on_time();
+                    }
                 }
                 ready = self.stream.writable(), if blocked => {
                     let mut state = self.state.lock();
@@ -242,7 +246,7 @@ impl Conn {
                     }
                 }
                 () = self.work.notified() => {}
-                () = self.clock.wait_until(deadline) => self.on_time(blocked),
+                () = self.clock.wait_until(deadline) => self.on_time(),
             }
         }
     }
@@ -255,23 +259,29 @@ impl Conn {
         if state.close.is_some() && !blocked {
             return Err(state.close);
         }
-        let stall_ms = self.deps.limits.write_stall_ms;
-        if blocked && self.clock.now().mono >= state.taken.plus_ms(stall_ms) {
+        let now = self.clock.now();
+        if !blocked {
+            return Ok((session.deadline(now), false));
+        }
+        let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
+        if now.mono >= stall {
             return Err(Some((CloseCode::WriteStall, "the socket took no byte in time")));
         }
-        let deadline = session.deadline(self.clock.now());
-        Ok((if blocked { state.taken.plus_ms(stall_ms) } else { deadline }, blocked))
+        // However slowly a client reads, it is told nothing beyond its token's end.
+        let left_ms = session.ends_at().map_or(u64::MAX, |end| u64::try_from(end.0 - now.unix.0).unwrap_or(0));
+        if left_ms == 0 {
+            return Err(Some((CloseCode::TokenExpired, "the token has expired")));
+        }
+        Ok((stall.min(now.mono.plus_ms(left_ms)), true))
     }
 
-    fn on_time(&self, blocked: bool) {
+    fn on_time(&self) {
         let mut state = self.state.lock();
         let now = self.clock.now();
-        let Some(session) = &mut state.session else { return };
-        if blocked {
-            let expired = session.expired(now);
-            state.close = state.close.or(expired);
-            return;
+        if !state.tail.is_empty() {
+            return; // the socket is full: the next step looks at the bounds that hold then
         }
+        let Some(session) = &mut state.session else { return };
         let mut out = ClientOut::default();
         session.on_timeout(now, &mut out);
         self.pump(&mut state, out);

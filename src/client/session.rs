@@ -9,15 +9,13 @@ use super::{Bucket, Deps};
 use crate::access::{AuthError, Grant, Identity};
 use crate::hub::{Frames, View, Wake, Waker, Watch};
 use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
-use crate::model::{Channel, Filter, Mono, Now};
+use crate::model::{Channel, Filter, Mono, Now, UnixMs};
 use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
 /// How long before a token ends its holder is told.
-const EXPIRY_NOTICE_MS: u64 = 60_000;
+const EXPIRY_NOTICE_MS: i64 = 60_000;
 /// Refused requests in a row after which a client that does not listen is closed.
 const MAX_REFUSED: u32 = 200;
-
-const TOKEN_ENDED: (CloseCode, &str) = (CloseCode::TokenExpired, "the token has expired");
 
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
@@ -128,6 +126,9 @@ impl ClientSession {
     /// A text frame came.
     pub fn on_text(&mut self, now: Now, text: &str, out: &mut ClientOut) {
         self.on_heard(now);
+        if self.is_over(now, out) {
+            return;
+        }
         if !self.bucket.take(now.mono) {
             self.refused += 1;
             if self.refused > MAX_REFUSED {
@@ -208,7 +209,7 @@ impl ClientSession {
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
         self.auth = Auth::Known { identity, grant, noticed: false };
         self.send(now, FrameKind::AuthResult, text, out);
-        self.regrant(now, out);
+        self.look_again(now, out);
     }
 
     /// What a `subscribe` frame does.
@@ -248,14 +249,20 @@ impl ClientSession {
 
     // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    /// Until when what is being written may still be written. `None`: no token was shown yet.
+    pub fn ends_at(&self) -> Option<UnixMs> {
+        match &self.auth {
+            Auth::Known { identity, .. } => Some(identity.ends_at),
+            Auth::Waiting { .. } => None,
+        }
+    }
+
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
-        if let Auth::Known { identity, grant, .. } = &mut self.auth
-            && self.deps.directory.is_newer_than(grant)
-        {
-            *grant = self.deps.directory.grant(identity);
-            self.regrant(now, out);
+        if self.is_over(now, out) {
+            return;
         }
+        self.regrant(now, out);
         for channel in Channel::ALL {
             let Some(sub) = &mut self.subs[slot(channel)] else { continue };
             if now.mono < sub.next {
@@ -287,13 +294,22 @@ impl ClientSession {
         self.last_sent = now.mono;
     }
 
-    /// The grant may be another one: what has become forbidden is taken away at once, with a
-    /// fresh snapshot.
+    /// Rights are checked at delivery too: when the accounts changed, what has become forbidden is taken away at once, with a fresh
+    /// snapshot.
     fn regrant(&mut self, now: Now, out: &mut ClientOut) {
+        let Auth::Known { identity, grant, .. } = &mut self.auth else { return };
+        if self.deps.directory.is_newer_than(grant) {
+            *grant = self.deps.directory.grant(identity);
+            self.look_again(now, out);
+        }
+    }
+
+    /// The grant is another one: subscriptions that it changes start anew.
+    fn look_again(&mut self, now: Now, out: &mut ClientOut) {
         for channel in Channel::ALL {
             let Some(sub) = &self.subs[slot(channel)] else { continue };
             let view = self.view(&sub.filter, channel);
-            if view.epoch() == sub.view.epoch() {
+            if view.is_same(&sub.view) {
                 continue;
             }
             let watch = self.watch(&view);
@@ -317,14 +333,6 @@ impl ClientSession {
         self.subs.iter().flatten().any(|sub| sub.pace_ms > 0)
     }
 
-    /// For a driver whose socket is blocked, and which must not put out more: only whether the token has ended.
-    pub fn expired(&self, now: Now) -> Option<(CloseCode, &'static str)> {
-        match &self.auth {
-            Auth::Known { identity, .. } if identity.expires_at <= now.unix => Some(TOKEN_ENDED),
-            _ => None,
-        }
-    }
-
     /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
     pub fn deadline(&self, now: Now) -> Mono {
         let limits = &self.deps.limits;
@@ -332,8 +340,8 @@ impl ClientSession {
         match &self.auth {
             Auth::Waiting { until } => at = at.min(*until),
             Auth::Known { identity, noticed, .. } => {
-                let left = u64::try_from(identity.expires_at.0 - now.unix.0).unwrap_or(0);
-                at = at.min(now.mono.plus_ms(if *noticed { left } else { left.saturating_sub(EXPIRY_NOTICE_MS) }));
+                let next = if *noticed { identity.ends_at.0 } else { identity.expires_at.0 - EXPIRY_NOTICE_MS };
+                at = at.min(now.mono.plus_ms(u64::try_from(next - now.unix.0).unwrap_or(0)));
             }
         }
         for sub in self.subs.iter().flatten().filter(|sub| sub.next > now.mono) {
@@ -344,25 +352,17 @@ impl ClientSession {
 
     /// The deadline has passed.
     pub fn on_timeout(&mut self, now: Now, out: &mut ClientOut) {
-        match &mut self.auth {
-            Auth::Waiting { until } if *until <= now.mono => {
-                out.close = Some((CloseCode::AuthTimeout, "no authentication in time"));
-                return;
-            }
-            Auth::Waiting { .. } => {}
-            Auth::Known { identity, .. } if identity.expires_at <= now.unix => {
-                out.close = Some(TOKEN_ENDED);
-                return;
-            }
-            Auth::Known { identity, noticed, .. } => {
-                let expires_at = identity.expires_at;
-                if !*noticed && expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS as i64 {
-                    *noticed = true;
-                    self.send(now, FrameKind::AuthExpiring, protocol::auth_expiring(expires_at), out);
-                }
-            }
+        if self.is_over(now, out) || self.is_gone(now, out) {
+            return;
         }
-        self.check_pulse(now, out);
+        if let Auth::Known { identity, noticed, .. } = &mut self.auth
+            && !*noticed
+            && identity.expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS
+        {
+            *noticed = true;
+            let text = protocol::auth_expiring(identity.expires_at);
+            self.send(now, FrameKind::AuthExpiring, text, out);
+        }
         self.on_wake(now, out);
         if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
             let gsn: Vec<_> = self.subs.iter().flatten().map(|sub| (sub.view.channel(), sub.prev)).collect();
@@ -370,18 +370,30 @@ impl ClientSession {
         }
     }
 
+    /// Has the time to show a token, or the token's own time, run out? Asked before anything is told, whoever is late.
+    fn is_over(&self, now: Now, out: &mut ClientOut) -> bool {
+        let why = match &self.auth {
+            Auth::Waiting { until } if *until <= now.mono => (CloseCode::AuthTimeout, "no authentication in time"),
+            Auth::Known { identity, .. } if identity.ends_at <= now.unix => (CloseCode::TokenExpired, "the token has expired"),
+            Auth::Waiting { .. } | Auth::Known { .. } => return false,
+        };
+        out.close = Some(why);
+        true
+    }
+
     /// A client that answers no ping for two intervals is gone, whatever TCP says.
-    fn check_pulse(&mut self, now: Now, out: &mut ClientOut) {
+    fn is_gone(&mut self, now: Now, out: &mut ClientOut) -> bool {
         let interval = self.deps.limits.ping_interval_ms;
         if now.mono < self.last_ping.plus_ms(interval) {
-            return;
+            return false;
         }
         if now.mono.since_ms(self.last_heard) >= 2 * interval + interval / 2 {
             out.close = Some((CloseCode::NoPong, "no pong"));
-            return;
+            return true;
         }
         self.last_ping = now.mono;
         out.ping = true;
+        false
     }
 
     /// The gateway goes away.

@@ -78,7 +78,6 @@ impl Hub {
         let bell = self.store.bell();
         let mut cursor = 0;
         loop {
-            bell.notified().await;
             let (cut, accounts) = self.store.accounts_changed_since(cursor);
             cursor = cut;
             for idx in accounts {
@@ -90,6 +89,8 @@ impl Hub {
                     }
                 }
             }
+            // The bell hangs since before the first look, and keeps a ring while nobody waits: no commit is missed.
+            bell.notified().await;
         }
     }
 

@@ -101,6 +101,8 @@ pub struct Process {
     pub cpu_seconds: SecondsGauge,
     pub start_time_seconds: SecondsGauge,
     pub panics: Counter,
+    /// Panics that ended no task, for whoever adds up [`Process::panics`].
+    pub caught: Counter,
 }
 
 impl Metrics {

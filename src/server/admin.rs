@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{json as json_answer, problem};
+use super::{json as json_answer, problem, wrong_method};
 use crate::metrics::Metrics;
 use crate::model::AccountState;
 
@@ -65,6 +65,7 @@ pub fn routes(operator: Arc<dyn Operator>) -> Router {
         .route("/admin/accounts/{id}/resync", post(resync))
         .route("/admin/log-level", get(log_level).put(set_log_level))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "see docs/operations.md for the routes here") })
+        .method_not_allowed_fallback(wrong_method)
         .with_state(operator)
 }
 

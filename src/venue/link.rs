@@ -249,6 +249,23 @@ impl Link {
         }
     }
 
+    /// Something in here panicked. What the connection knew cannot be trusted any more: it is over, and another one is made.
+    pub fn on_panic(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.metrics.process.caught.inc();
+        let reason = Reason::new(ReasonCode::UpstreamDisconnected, "the connection failed inside the gateway; see its log");
+        match self.phase {
+            Phase::Open { .. } | Phase::Dialing => {
+                commands.push(Command::Hangup);
+                self.end(now, Closing { class: ErrorClass::Transient, reason });
+            }
+            Phase::Waiting { .. } => {
+                let (wait_ms, _) = self.consequence(ErrorClass::Transient);
+                self.phase = Phase::Waiting { until: now.mono.plus_ms(wait_ms) };
+            }
+            Phase::Stopped => {}
+        }
+    }
+
     /// An operator wants everything fetched anew.
     pub fn resync(&mut self, now: Now, commands: &mut Vec<Command>) {
         self.count_resync("operator");
@@ -258,7 +275,7 @@ impl Link {
     /// The credentials were read anew. A link that waits because they were refused tries at once.
     pub fn on_credentials(&mut self, now: Now, commands: &mut Vec<Command>) {
         if let Phase::Waiting { until } = &mut self.phase
-            && self.refusals > 0
+            && self.refusals + self.doubts > 0
         {
             *until = now.mono;
         }

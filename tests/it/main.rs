@@ -1,8 +1,19 @@
 //! The gateway from outside: real sockets on free ports, real processes, a client that shares no code with the server.
 
+mod admin;
 mod cli;
+mod delivery;
+mod http_errors;
+mod lifecycle;
+mod login;
 mod operate;
+mod pages;
+mod processes;
 mod protocol_examples;
+mod requests;
+mod rest;
+mod subscriptions;
 mod support;
+mod tidy;
 mod venue_page;
 mod venues;

@@ -108,7 +108,11 @@ impl Client {
                     self.take(&frame, text.len());
                     return Came::Frame(frame);
                 }
-                Some(Ok(Message::Close(close))) => return Came::Close(close.map(|frame| frame.code.into())),
+                Some(Ok(Message::Close(close))) => {
+                    // Sends the answer, as a client that leaves in good order does.
+                    _ = soon("room to write", self.socket.flush()).await;
+                    return Came::Close(close.map(|frame| frame.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Came::Close(None),
             }

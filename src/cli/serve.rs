@@ -2,8 +2,9 @@
 
 use super::{ConfigArgs, Exit, LogArgs, block_on, complain, load, logs};
 use crate::config::{ENV_PREFIX, process_env};
+use crate::venue::VENUES;
 
-/// One screen.
+/// One screen. `VENUES` becomes the names of the venues.
 const GUIDE: &str = r#"balance-gateway has no configuration: no accounts to follow, and no key that lets anybody in.
 
 Give it a file:   balance-gateway serve --config /etc/balance-gateway/gateway.toml
@@ -18,10 +19,10 @@ In a container:   -v ./gateway.toml:/etc/balance-gateway/gateway.toml:ro  -v ./s
     public_key = { file = "/run/secrets/issuer.pem" }
 
     [[accounts]]                     # one for each account at a venue
-    id = "bfx-main"
-    venue = "bitfinex"               # or p99, synthesis, moonbase
+    id = "main"
+    venue = "VENUE"                  # one of VENUES
     owners = ["alice"]               # users that see it
-    credentials = { api_key = { file = "/run/secrets/bfx_key" }, api_secret = { file = "/run/secrets/bfx_secret" } }
+    credentials = { api_key = { file = "/run/secrets/api_key" }, api_secret = { file = "/run/secrets/api_secret" } }
 
 Any key may come from the environment too: BALANCE_GATEWAY__SERVER__LISTEN=0.0.0.0:8080
 Check it:         balance-gateway check-config --config FILE
@@ -29,7 +30,8 @@ Just look:        balance-gateway demo"#;
 
 pub(super) fn run(args: &ConfigArgs, log: &LogArgs) -> Exit {
     if args.config.is_none() && !process_env().any(|(name, _)| name.starts_with(ENV_PREFIX)) {
-        complain(&GUIDE);
+        let venues: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
+        complain(&GUIDE.replace("VENUES", &venues.join(", ")));
         return Exit::Config;
     }
     let config = match load(args.config.as_deref()) {

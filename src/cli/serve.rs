@@ -2,6 +2,7 @@
 
 use super::{ConfigArgs, Exit, LogArgs, block_on, complain, load, logs};
 use crate::config::{ENV_PREFIX, process_env};
+use crate::venue::VENUES;
 
 /// One screen.
 const GUIDE: &str = r#"balance-gateway has no configuration: no accounts to follow, and no key that lets anybody in.
@@ -18,18 +19,23 @@ In a container:   -v ./gateway.toml:/etc/balance-gateway/gateway.toml:ro  -v ./s
     public_key = { file = "/run/secrets/issuer.pem" }
 
     [[accounts]]                     # one for each account at a venue
-    id = "bfx-main"
-    venue = "bitfinex"               # or p99, synthesis, moonbase
+    id = "main"
+    venue = "VENUE"
     owners = ["alice"]               # users that see it
-    credentials = { api_key = { file = "/run/secrets/bfx_key" }, api_secret = { file = "/run/secrets/bfx_secret" } }
+    credentials = { api_key = { file = "/run/secrets/key" }, api_secret = { file = "/run/secrets/secret" } }
 
 Any key may come from the environment too: BALANCE_GATEWAY__SERVER__LISTEN=0.0.0.0:8080
 Check it:         balance-gateway check-config --config FILE
 Just look:        balance-gateway demo"#;
 
+fn guide() -> String {
+    let names: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
+    GUIDE.replace("\"VENUE\"", &format!("\"{}\"", names.join("\" | \"")))
+}
+
 pub(super) fn run(args: &ConfigArgs, log: &LogArgs) -> Exit {
     if args.config.is_none() && !process_env().any(|(name, _)| name.starts_with(ENV_PREFIX)) {
-        complain(&GUIDE);
+        complain(&guide());
         return Exit::Config;
     }
     let config = match load(args.config.as_deref()) {

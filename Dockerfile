@@ -16,7 +16,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY scripts/build-dist scripts/build-dist
 RUN awk '/^\[/ { keep = !/^\[(workspace|\[(bench|test|example)\])/ } keep' Cargo.toml > cut && mv cut Cargo.toml \
  && mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
- && LOCKED= scripts/build-dist /deps
+ && LOCKED='' scripts/build-dist /deps
 
 # The program. Cargo compares times, and the stubs are newer than a checkout.
 COPY . .

@@ -22,7 +22,7 @@ In a container:   -v ./gateway.toml:/etc/balance-gateway/gateway.toml:ro  -v ./s
     id = "main"
     venue = "VENUE"
     owners = ["alice"]               # users that see it
-    credentials = { api_key = { file = "/run/secrets/key" }, api_secret = { file = "/run/secrets/secret" } }
+    credentials = { api_key = { file = "/run/secrets/bfx_key" }, api_secret = { file = "/run/secrets/bfx_secret" } }
 
 Any key may come from the environment too: BALANCE_GATEWAY__SERVER__LISTEN=0.0.0.0:8080
 Check it:         balance-gateway check-config --config FILE
@@ -30,7 +30,8 @@ Just look:        balance-gateway demo"#;
 
 fn guide() -> String {
     let names: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
-    GUIDE.replace("\"VENUE\"", &format!("\"{}\"", names.join("\" | \"")))
+    let (first, others) = names.split_first().expect("there are venues");
+    GUIDE.replace("\"VENUE\"", &format!("\"{first}\" # or {}", others.join(", ")))
 }
 
 pub(super) fn run(args: &ConfigArgs, log: &LogArgs) -> Exit {

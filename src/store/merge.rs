@@ -76,7 +76,7 @@ pub(super) fn merge(key: &Arc<AccountKey>, old: Option<&Balance>, update: RowUpd
         locked: None,
         basis: [Origin::Reported; 3],
         state: RowState::Stale,
-        gsn: gsn,
+        gsn,
         value_gsn: gsn,
         venue_ts: update.venue_ts,
         received_ts: now,

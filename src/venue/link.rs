@@ -423,3 +423,6 @@ fn backoff(rng: &mut fastrand::Rng, (first, longest): (u64, u64), failed: u32) -
     let whole = first.saturating_mul(1 << failed.min(20)).min(longest);
     rng.u64(whole / 2..=whole)
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ async fn every_refusal_has_a_code_and_a_message() {
         (&many, Some(&good), 400, "BAD_FILTER"),
         ("/v1/nothing", Some(&good), 404, "NOT_FOUND"),
         ("/metrics", Some(&good), 404, "NOT_FOUND"),
-        ("/v1/ws", Some(&good), 426, "BAD_REQUEST"),
+        ("/v1/ws", Some(&good), 400, "BAD_REQUEST"),
     ];
     for (path, token, status, code) in cases {
         let (got, _, body) = world.get(path, token, None).await;

@@ -4,7 +4,7 @@ use super::{ConfigArgs, Exit, LogArgs, block_on, complain, load, logs};
 use crate::config::{ENV_PREFIX, process_env};
 use crate::venue::VENUES;
 
-/// One screen.
+/// One screen. `VENUES` becomes the names of the venues.
 const GUIDE: &str = r#"balance-gateway has no configuration: no accounts to follow, and no key that lets anybody in.
 
 Give it a file:   balance-gateway serve --config /etc/balance-gateway/gateway.toml
@@ -22,7 +22,7 @@ In a container:   -v ./gateway.toml:/etc/balance-gateway/gateway.toml:ro  -v ./s
     id = "main"
     venue = "VENUE"
     owners = ["alice"]               # users that see it
-    credentials = { api_key = { file = "/run/secrets/bfx_key" }, api_secret = { file = "/run/secrets/bfx_secret" } }
+    credentials = { api_key = { file = "/run/secrets/api_key" }, api_secret = { file = "/run/secrets/api_secret" } }
 
 Any key may come from the environment too: BALANCE_GATEWAY__SERVER__LISTEN=0.0.0.0:8080
 Check it:         balance-gateway check-config --config FILE

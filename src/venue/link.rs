@@ -345,8 +345,9 @@ impl Link {
                 return None;
             }
             VenueEvent::Synced => {
-                if let Phase::Open { synced, .. } = &mut self.phase {
-                    synced.get_or_insert(now.mono);
+                if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
+                    *synced = Some(now.mono);
+                    tracing::info!(venue = self.name.0, account = self.name.1, "upstream synced");
                 }
                 (self.refusals, self.doubts) = (0, 0);
             }

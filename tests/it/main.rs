@@ -7,6 +7,7 @@ mod http_errors;
 mod lifecycle;
 mod login;
 mod operate;
+mod operations_page;
 mod pages;
 mod processes;
 mod protocol_examples;

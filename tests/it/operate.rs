@@ -110,7 +110,7 @@ fn serve_without_any_configuration_says_on_one_screen_what_it_wants() {
     let (code, said) = ended(program().arg("serve"));
     assert_eq!(code, Some(78));
     assert!(said.lines().count() <= 24, "{} lines", said.lines().count());
-    for part in ["--config", "[[access.keys]]", "[[accounts]]", "/run/secrets", "check-config", "demo"] {
+    for part in ["--config", "[[access.keys]]", "[[accounts]]", "moonbase", "/run/secrets", "check-config", "demo"] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
 }
@@ -121,11 +121,11 @@ fn the_configuration_in_the_guide_is_a_valid_one() {
     let dir = tempfile::tempdir().unwrap();
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/access/fixtures/p256.pub.pem");
     std::fs::copy(pem, dir.path().join("issuer.pem")).unwrap();
-    for name in ["bfx_key", "bfx_secret"] {
+    for name in ["api_key", "api_secret"] {
         std::fs::write(dir.path().join(name), "0123456789").unwrap();
     }
     let indented = said.lines().filter(|line| line.starts_with("    ")).collect::<Vec<_>>().join("\n");
-    let config = indented.replace("/run/secrets", dir.path().to_str().unwrap());
+    let config = indented.replace("/run/secrets", dir.path().to_str().unwrap()).replace("VENUE", "bitfinex");
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, &config).unwrap();
     let (code, said) = ended(program().args(["check-config", "--config"]).arg(&file));

@@ -340,10 +340,7 @@ impl Link {
                 tracing::warn!(venue = self.name.0, account = self.name.1, what, "venue message not understood");
                 return None;
             }
-            VenueEvent::Resynced { reason } => {
-                self.count_resync(reason);
-                return None;
-            }
+            VenueEvent::Resynced { reason } => self.count_resync(reason),
             VenueEvent::Synced => {
                 if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
                     *synced = Some(now.mono);

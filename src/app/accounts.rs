@@ -99,7 +99,8 @@ impl Accounts {
     /// The same account with other keys: its rows stay, as `stale`, until a new connection proves them.
     fn rekey(&self, mut old: Account, config: AccountConfig) -> Account {
         if old.config.spec.credentials.same(&config.spec.credentials) {
-            old.config.owners = config.owners;
+            // Credentials are kept: the running connection shares them.
+            (old.config.owners, old.config.secrets) = (config.owners, config.secrets);
             return old;
         }
         if let Some(connection) = old.connection.take() {
@@ -243,3 +244,6 @@ fn same_rows(a: &AccountConfig, b: &AccountConfig) -> bool {
         && x.wallets == y.wallets
         && x.options == y.options
 }
+
+#[cfg(test)]
+mod tests;

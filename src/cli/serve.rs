@@ -20,7 +20,7 @@ In a container:   -v ./gateway.toml:/etc/balance-gateway/gateway.toml:ro  -v ./s
 
     [[accounts]]                     # one for each account at a venue
     id = "main"
-    venue = "VENUE"                  # one of VENUES
+    venue = "VENUE"
     owners = ["alice"]               # users that see it
     credentials = { api_key = { file = "/run/secrets/api_key" }, api_secret = { file = "/run/secrets/api_secret" } }
 
@@ -28,10 +28,15 @@ Any key may come from the environment too: BALANCE_GATEWAY__SERVER__LISTEN=0.0.0
 Check it:         balance-gateway check-config --config FILE
 Just look:        balance-gateway demo"#;
 
+fn guide() -> String {
+    let names: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
+    let (first, others) = names.split_first().expect("there are venues");
+    GUIDE.replace("\"VENUE\"", &format!("\"{first}\" # or {}", others.join(", ")))
+}
+
 pub(super) fn run(args: &ConfigArgs, log: &LogArgs) -> Exit {
     if args.config.is_none() && !process_env().any(|(name, _)| name.starts_with(ENV_PREFIX)) {
-        let venues: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
-        complain(&GUIDE.replace("VENUES", &venues.join(", ")));
+        complain(&guide());
         return Exit::Config;
     }
     let config = match load(args.config.as_deref()) {

@@ -30,7 +30,7 @@ pub(super) async fn upgrade(State(front): State<Arc<Front>>, mut request: Reques
         Ok(accept) => accept,
         Err(missing) => {
             let message = format!("this is a WebSocket endpoint: {missing}");
-            let mut response = problem(StatusCode::UPGRADE_REQUIRED, "BAD_REQUEST", &message);
+            let mut response = problem(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message);
             response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             return response;

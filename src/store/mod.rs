@@ -258,4 +258,4 @@ fn state_labels(key: &AccountKey, state: AccountState) -> StateLabels {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! The store's rules, one case each: what a venue says, and what a reader then sees.
+//! The store's rules, one case each: what a venue says, and what a reader then sees. [`Bench`] also serves the tests of later stages.
 
 mod orders;
 mod properties;
@@ -10,7 +10,7 @@ use super::*;
 use crate::model::*;
 
 /// One account in a store, and the time.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     pub store: Arc<Store>,
     pub metrics: Arc<Metrics>,
     pub idx: AccountIdx,
@@ -104,11 +104,11 @@ impl Bench {
     }
 }
 
-pub(super) fn key(account: &str) -> AccountKey {
+pub(crate) fn key(account: &str) -> AccountKey {
     AccountKey { venue: "p99", account: account.into() }
 }
 
-pub(super) fn reason() -> Reason {
+pub(crate) fn reason() -> Reason {
     Reason::new(ReasonCode::UpstreamDisconnected, "gone")
 }
 
@@ -126,7 +126,7 @@ fn told(row: &Balance) -> String {
 
 /// A row from `asset total/available/locked`: `-` is the venue's word for unknown, `=` is not carried, `~1` is derived. A wallet other
 /// than `spot` stands before a colon.
-pub(super) fn update(text: &str) -> RowUpdate {
+pub(crate) fn update(text: &str) -> RowUpdate {
     let (name, numbers) = text.split_once(' ').expect("a name and numbers");
     let (wallet, asset) = name.split_once(':').unwrap_or(("spot", name));
     let mut fields = numbers.split('/').map(|number| match number {
@@ -146,7 +146,7 @@ fn updates(rows: &[&str]) -> Vec<RowUpdate> {
 }
 
 /// The stream's list of the whole account.
-pub(super) fn list(rows: &[&str]) -> VenueEvent {
+pub(crate) fn list(rows: &[&str]) -> VenueEvent {
     VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Account, rows: updates(rows) })
 }
 
@@ -161,7 +161,7 @@ fn asked(sent: Mono, rows: &[&str]) -> VenueEvent {
     VenueEvent::Snapshot(Snapshot { freshness: Freshness::Asked { sent }, scope: Scope::Account, rows: updates(rows) })
 }
 
-pub(super) fn push(rows: &[&str]) -> VenueEvent {
+pub(crate) fn push(rows: &[&str]) -> VenueEvent {
     VenueEvent::Rows(updates(rows))
 }
 

@@ -242,3 +242,6 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), Call
     }
     Ok((response.status().as_u16(), body))
 }
+
+#[cfg(test)]
+mod tests;

@@ -343,13 +343,9 @@ impl Link {
                 tracing::warn!(venue = self.name.0, account = self.name.1, what, "venue message not understood");
                 return None;
             }
-            VenueEvent::Resynced { reason } => {
-                // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
-                if reason != OPERATOR {
-                    self.count_resync(reason);
-                }
-                return None;
-            }
+            // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
+            VenueEvent::Resynced { reason } if reason == OPERATOR => {}
+            VenueEvent::Resynced { reason } => self.count_resync(reason),
             VenueEvent::Synced => {
                 if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
                     *synced = Some(now.mono);
@@ -430,3 +426,6 @@ fn backoff(rng: &mut fastrand::Rng, (first, longest): (u64, u64), failed: u32) -
     let whole = first.saturating_mul(1 << failed.min(20)).min(longest);
     rng.u64(whole / 2..=whole)
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,21 @@ async fn a_slow_reader_skips_values_but_never_the_last() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_does_not_hold_up_a_stop() {
+    let world = World::new("write_stall_ms = 300000\ndrain_ms = 200", vec![large(3_000)]).await;
+    world.ready().await;
+    let mut client = Client::narrow(world.addr, &world.token("alice")).await;
+    client.subscribe(json!({})).await;
+    stop_reading(&mut client).await;
+    // All that was asked for is under way, and none of it is read.
+    let asked = async || (world.metric("client_frames_total{type=\"snapshot\"}").await > 24.0).then_some(());
+    poll("the gateway writes", asked).await;
+    world.stop.cancel();
+    world.end().await.unwrap();
+    drop(client);
+}
+
+#[tokio::test]
 async fn a_socket_that_takes_nothing_is_closed_with_4201() {
     let world = World::new("write_stall_ms = 300", vec![large(3_000)]).await;
     world.ready().await;

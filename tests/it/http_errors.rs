@@ -16,7 +16,7 @@ async fn every_refusal_has_the_shape_of_an_error() {
         (front, Method::GET, "/nothing", 404, "NOT_FOUND"),
         (front, Method::POST, "/v1/balances", 405, "METHOD_NOT_ALLOWED"),
         (front, Method::POST, "/v1/ws", 405, "METHOD_NOT_ALLOWED"),
-        (front, Method::GET, "/v1/ws", 426, "BAD_REQUEST"),
+        (front, Method::GET, "/v1/ws", 400, "BAD_REQUEST"),
         (front, Method::GET, "/v1/orders", 401, "NOT_AUTHENTICATED"),
         (admin, Method::GET, "/nothing", 404, "NOT_FOUND"),
         (admin, Method::GET, "/admin/reload", 405, "METHOD_NOT_ALLOWED"),

@@ -172,6 +172,8 @@ async fn resync_gives_a_fresh_snapshot() {
     let snapshot = client.ask(json!({ "type": "resync", "channel": BALANCES })).await;
     assert_eq!((&snapshot["type"], &snapshot["reason"]), (&json!("snapshot"), &json!("resync")));
     assert_eq!(client.balances().rows, before);
+    let other = client.ask(json!({ "type": "resync", "channel": ORDERS })).await;
+    assert_eq!(other["code"], "NOT_SUBSCRIBED", "the other channel has no subscription");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! House rules that a machine can check. The compiler and clippy check the rest.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use balance_gateway::venue::VENUES;
 
@@ -81,7 +81,7 @@ fn sources(folder: &str) -> Vec<Source> {
     found
 }
 
-fn name(path: &std::path::Path) -> String {
+fn name(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/")
 }
 

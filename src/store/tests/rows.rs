@@ -222,3 +222,9 @@ fn a_bell_keeps_a_ring_that_nobody_waited_for() {
     b.say([push(&["BTC 2/2/0"])]);
     assert!(bell.notified().now_or_never().is_none(), "nothing changed, nothing rings");
 }
+
+#[test]
+fn a_row_without_numbers_is_unknown_and_never_zero() {
+    let b = Bench::live(&["BTC =/=/="]);
+    assert_eq!((b.rows(), b.row("BTC").is_zero()), (vec!["BTC -/-/- live".to_owned()], false));
+}

@@ -129,21 +129,28 @@ impl Client {
 
     /// The next frame of that type; the others are skipped.
     pub async fn until(&mut self, kind: &str) -> Value {
-        loop {
-            let frame = self.frame().await;
-            if frame["type"] == kind {
-                return frame;
+        // Heartbeats must not keep a test alive for ever.
+        let reading = async {
+            loop {
+                let frame = self.frame().await;
+                if frame["type"] == kind {
+                    return frame;
+                }
             }
-        }
+        };
+        soon(kind, reading).await
     }
 
     /// The close code; frames before it are skipped.
     pub async fn closed(&mut self) -> Option<u16> {
-        loop {
-            if let Came::Close(code) = self.next().await {
-                return code;
+        let reading = async {
+            loop {
+                if let Came::Close(code) = self.next().await {
+                    return code;
+                }
             }
-        }
+        };
+        soon("the close", reading).await
     }
 
     /// Subscribes to the balances, with these fields besides; the `subscribed` frame, once the first rows are in.

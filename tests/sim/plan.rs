@@ -248,7 +248,8 @@ impl PartialEq for Own {
 fn venue_wish(rng: &mut fastrand::Rng, venue: &'static Venue, busy_ms: u64) -> VenueWish {
     let twins = if rng.u8(0..5) == 0 { 2 } else { 1 };
     let hasty = rng.u8(0..3) == 0 && venue::VENUES.iter().any(|known| known.name == venue.name);
-    let options = if hasty { BTreeMap::from([("reconcile_ms".to_owned(), toml::Value::from(12_000))]) } else { BTreeMap::new() };
+    let options =
+        if hasty { BTreeMap::from([("reconcile_ms".to_owned(), toml::Value::from(12_000))]) } else { BTreeMap::new() };
     VenueWish { venue, options, owners: (0..twins).map(|_| owners(rng)).collect(), pace_ms: busy_ms }
 }
 

@@ -155,7 +155,13 @@ impl Client {
     ///
     /// # Errors
     /// What breaks the protocol, or anybody's right.
-    pub fn pump(&mut self, now: Now, gateway: &Gateway, accounts: &[Account], trace: &mut dyn FnMut(&str)) -> Result<bool, String> {
+    pub fn pump(
+        &mut self,
+        now: Now,
+        gateway: &Gateway,
+        accounts: &[Account],
+        trace: &mut dyn FnMut(&str),
+    ) -> Result<bool, String> {
         if self.conn.is_none() && self.back_at.is_some_and(|at| at <= now.mono) {
             self.connect(now, gateway);
         }
@@ -292,7 +298,10 @@ impl Client {
         for record in &all.accounts {
             let held = &self.view.accounts[&[record.key.venue.to_owned(), record.key.account.to_string()]];
             if held["state"] != record.state.as_str() {
-                return Err(format!("the client holds {} as {}, the store as {:?}", record.key.account, held["state"], record.state));
+                return Err(format!(
+                    "the client holds {} as {}, the store as {:?}",
+                    record.key.account, held["state"], record.state
+                ));
             }
         }
         Ok(())

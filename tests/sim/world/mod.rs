@@ -612,7 +612,8 @@ impl World {
         let upstream = &mut self.gateway.upstreams[owner.link];
         upstream.ceiling = upstream.ceiling.max(version);
         let mut commands = Vec::new();
-        let given = reply.as_ref().map(|(status, body)| Reply { status: *status, body: body.as_bytes() }).map_err(|error| *error);
+        let given =
+            reply.as_ref().map(|(status, body)| Reply { status: *status, body: body.as_bytes() }).map_err(|error| *error);
         upstream.link.on_reply(self.now, call, given, &mut commands);
         self.tell_text(&format!("link {} is answered", owner.link), &format!("{reply:?}"));
         self.carry_out(owner.link, commands);

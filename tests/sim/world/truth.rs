@@ -110,7 +110,8 @@ pub fn differences(rows: &[std::sync::Arc<Balance>], book: &Book, knows: [bool; 
             _ => {}
         }
     }
-    let strangers = rows.iter().filter(|row| !row.is_zero() && !book.rows.contains_key(&(row.wallet.clone(), row.asset.clone())));
+    let strangers =
+        rows.iter().filter(|row| !row.is_zero() && !book.rows.contains_key(&(row.wallet.clone(), row.asset.clone())));
     found.extend(strangers.map(|row| format!("nothing is held of {}", brief(row))));
     found
 }

@@ -67,9 +67,12 @@ impl Access {
             return Err(AuthError::Audience);
         }
         let expires_at = date(claims, "exp")?.ok_or_else(|| bad("exp", DATE))?;
-        if now.0 >= expires_at.0.saturating_add(self.leeway_ms) {
+        let latest = UnixMs(expires_at.0.saturating_add(self.leeway_ms));
+        if now >= latest {
             return Err(AuthError::Expired);
         }
+        // The leeway is for clocks that differ, not for sessions that stay on: a token that came in time ends at its `exp`.
+        let ends_at = if now < expires_at { expires_at } else { latest };
         let issued_at = date(claims, "iat")?;
         let early = |date: Option<UnixMs>, ahead_ms: i64| {
             date.is_some_and(|date| date.0 > now.0.saturating_add(self.leeway_ms).saturating_add(ahead_ms))
@@ -80,6 +83,7 @@ impl Access {
         Ok(Identity {
             user: subject(claims)?,
             expires_at,
+            ends_at,
             issued_at,
             token_id: token_id(claims)?,
             accounts: self.accounts(claims)?,

@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::MAX_ROWS_PER_ACCOUNT;
+use super::state::{KeptRow, State};
 use crate::access::Listed;
 use crate::config::AccountConfig;
 use crate::metrics::Metrics;
-use crate::model::{AccountIdx, AccountKey};
+use crate::model::{AccountIdx, AccountKey, AccountState, Channel, Filter, Reason, ReasonCode};
 use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
 use crate::venue::conn::{self, Ask};
@@ -37,11 +38,14 @@ struct Account {
     config: AccountConfig,
     /// `None`: disabled, or not started yet.
     connection: Option<Connection>,
+    /// Fires when the connection with earlier settings has ended.
+    before: Option<CancellationToken>,
 }
 
 struct Connection {
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
+    ended: CancellationToken,
     vitals: Arc<Vitals>,
 }
 
@@ -64,9 +68,7 @@ impl Accounts {
         for config in configs {
             let id = Arc::clone(&config.id);
             let account = match running.remove(&id) {
-                Some(old) if old.config.venue.name == config.venue.name && old.config.enabled == config.enabled => {
-                    self.rekey(old, config)
-                }
+                Some(old) if same_rows(&old.config, &config) => self.rekey(old, config),
                 Some(old) => {
                     self.remove(old);
                     self.add(config)
@@ -84,7 +86,7 @@ impl Accounts {
 
     fn add(&self, config: AccountConfig) -> Account {
         let idx = self.store.add_account(key(&config), config.enabled, MAX_ROWS_PER_ACCOUNT, self.clock.now());
-        Account { idx, config, connection: None }
+        Account { idx, config, connection: None, before: None }
     }
 
     fn remove(&self, account: Account) {
@@ -94,18 +96,20 @@ impl Accounts {
         self.store.remove_account(account.idx);
     }
 
-    /// The same account with other settings: its rows stay, as `stale`, until a new connection proves them.
+    /// The same account with other keys: its rows stay, as `stale`, until a new connection proves them.
     fn rekey(&self, mut old: Account, config: AccountConfig) -> Account {
-        if same_settings(&old.config, &config) {
-            old.config.owners = config.owners;
+        if old.config.spec.credentials.same(&config.spec.credentials) {
+            // Credentials are kept: the running connection shares them.
+            (old.config.owners, old.config.secrets) = (config.owners, config.secrets);
             return old;
         }
         if let Some(connection) = old.connection.take() {
             connection.stop.cancel();
+            old.before = Some(connection.ended);
         }
-        let reason = crate::model::Reason::new(crate::model::ReasonCode::OperatorResync, "the account's settings changed");
-        self.store.lost(old.idx, self.clock.now(), crate::model::AccountState::Stale, reason);
-        Account { idx: old.idx, config, connection: None }
+        let reason = Reason::new(ReasonCode::OperatorResync, "the account's settings changed");
+        self.store.lost(old.idx, self.clock.now(), AccountState::Stale, reason);
+        Account { idx: old.idx, config, connection: None, before: old.before }
     }
 
     /// Connects every enabled account that has no connection.
@@ -113,14 +117,24 @@ impl Accounts {
         for account in self.running.lock().values_mut().filter(|a| a.config.enabled && a.connection.is_none()) {
             let spec = &account.config.spec;
             match (account.config.venue.connect)(spec, &self.shared) {
-                Ok(connector) => account.connection = Some(self.connect(account.idx, &account.config, connector)),
+                Ok(connector) => {
+                    let before = account.before.take();
+                    account.connection = Some(self.connect(account.idx, &account.config, connector, before));
+                }
                 // The configuration was checked with the same call.
                 Err(problems) => tracing::error!(account = &*account.config.id, ?problems, "account not started"),
             }
         }
     }
 
-    fn connect(&self, idx: AccountIdx, config: &AccountConfig, connector: Arc<dyn Connector>) -> Connection {
+    /// Connects once the connection `before` has ended: two must never speak for the same rows.
+    fn connect(
+        &self,
+        idx: AccountIdx,
+        config: &AccountConfig,
+        connector: Arc<dyn Connector>,
+        before: Option<CancellationToken>,
+    ) -> Connection {
         let link = Link::new(LinkParts {
             idx,
             account: config.id.to_string(),
@@ -134,8 +148,16 @@ impl Accounts {
         let (asks, receiver) = mpsc::channel(ASKS);
         let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
         let run = conn::run(link, self.clock, self.http.clone(), receiver, stop.clone());
-        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, run);
-        Connection { asks, stop, vitals }
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, async move {
+            let _guard = guard;
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            run.await;
+        });
+        Connection { asks, stop, ended, vitals }
     }
 
     /// Reads secrets from their sources again; an account whose secrets changed is told.
@@ -168,6 +190,37 @@ impl Accounts {
         connection.is_some_and(|connection| connection.asks.try_send(ask).is_ok())
     }
 
+    /// Puts in place what an earlier run left: nonces continue above it; rows are shown as `stale`, if wanted.
+    pub(super) fn recall(&self, state: State, rows: bool) {
+        for (key, mark) in state.nonces {
+            self.shared.nonce(&key).raise(mark);
+        }
+        if !rows {
+            return;
+        }
+        let mut by_account: BTreeMap<(String, String), Vec<KeptRow>> = BTreeMap::new();
+        for row in state.rows {
+            by_account.entry((row.venue.clone(), row.account.clone())).or_default().push(row);
+        }
+        for account in self.running.lock().values().filter(|a| a.config.enabled) {
+            let key = key(&account.config);
+            let kept = by_account.remove(&(key.venue.to_owned(), key.account.to_string())).unwrap_or_default();
+            let rows = kept.into_iter().map(|row| row.restore(&key)).collect();
+            self.store.restore(account.idx, self.clock.now(), rows);
+        }
+    }
+
+    /// What a later run should know.
+    pub(super) fn keep(&self) -> State {
+        let accounts: Vec<_> = self.running.lock().values().map(|a| a.idx).collect();
+        let all = self.store.changes_since(0, &accounts, &Filter::default(), Channel::Balances);
+        State {
+            written: self.clock.now().unix,
+            nonces: self.shared.nonce_marks(),
+            rows: all.balances.iter().map(|row| KeptRow::of(row)).collect(),
+        }
+    }
+
     /// Every account with its vitals.
     pub(super) fn each(&self) -> Vec<(AccountIdx, AccountKey, Option<Arc<Vitals>>)> {
         let running = self.running.lock();
@@ -180,12 +233,17 @@ fn key(config: &AccountConfig) -> AccountKey {
     AccountKey { venue: config.venue.name, account: Arc::clone(&config.id) }
 }
 
-/// Would a connection made from either behave alike?
-fn same_settings(a: &AccountConfig, b: &AccountConfig) -> bool {
+/// Would a connection made from either tell of the same rows? If not, rows of the one are nothing the other could prove, or call gone:
+/// the account starts anew without them.
+fn same_rows(a: &AccountConfig, b: &AccountConfig) -> bool {
     let (x, y) = (&a.spec, &b.spec);
-    x.ws_url == y.ws_url
+    a.venue.name == b.venue.name
+        && a.enabled == b.enabled
+        && x.ws_url == y.ws_url
         && x.rest_url == y.rest_url
         && x.wallets == y.wallets
         && x.options == y.options
-        && x.credentials.same(&y.credentials)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod operator;
+mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,11 +27,14 @@ use crate::runtime::{Clock, Policy, Tasks, install_crypto, stop_signal};
 use crate::server::{self, Front, admin};
 use crate::store::Store;
 use accounts::Accounts;
+use state::StateFile;
 
 /// Clients are asked to come back within this time, spread over it.
 const RECONNECT_WITHIN_MS: u64 = 5_000;
 /// How often secrets in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
+/// How often the state file is written.
+const STATE_EVERY: Duration = Duration::from_secs(30);
 /// Most rows of one account. What is beyond is refused aloud (`row_limit`).
 pub(crate) const MAX_ROWS_PER_ACCOUNT: usize = 200_000;
 
@@ -58,6 +62,7 @@ struct Gateway {
     /// Fires when the drain should begin.
     stop: CancellationToken,
     file: Option<std::path::PathBuf>,
+    state: Option<StateFile>,
     server: ArcSwap<server::Config>,
     /// The operator token's settings, fixed at the start.
     admin: server::Config,
@@ -72,6 +77,7 @@ impl App {
         install_crypto();
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
+        let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
         metrics.process.start_time_seconds.set(clock.now().unix.0 as f64 / 1000.0);
         let store = Store::new(new_epoch(&clock), Arc::clone(&metrics));
@@ -92,10 +98,14 @@ impl App {
             drain: Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS },
             stop: CancellationToken::new(),
             file: config.file.clone(),
+            state,
             server: ArcSwap::from_pointee(config.server.clone()),
             admin: config.server,
         });
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
+        if let Some(file) = &gateway.state {
+            gateway.accounts.recall(file.read(), config.warm_start);
+        }
         Ok(Self { gateway, front, admin })
     }
 
@@ -163,7 +173,27 @@ impl Gateway {
                 }
             }
         });
+        if let Some(file) = self.state.clone() {
+            let gateway = Arc::clone(self);
+            self.core.spawn("state file", Policy::Detached, async move {
+                while !gateway.core.is_stopping() {
+                    tokio::select! {
+                        () = gateway.core.stopping() => {}
+                        () = tokio::time::sleep(STATE_EVERY) => {}
+                    }
+                    gateway.keep(file.clone()).await;
+                }
+            });
+        }
         self.accounts.start();
+    }
+
+    async fn keep(&self, file: StateFile) {
+        let state = self.accounts.keep();
+        let written = tokio::task::spawn_blocking(move || file.write(state)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(error = format!("{error:#}"), "state file not written");
+        }
     }
 
     fn front(&self) -> Front {

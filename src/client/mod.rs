@@ -1,8 +1,10 @@
 //! Downstream: one client connection. `session` thinks, `conn` moves bytes, `limits` says how much is too much.
 
+pub mod codec;
 pub mod conn;
 mod limits;
 mod session;
+mod stream;
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use crate::metrics::Metrics;
 pub use limits::Bucket;
 pub use session::{ClientOut, ClientSession};
 pub(crate) use session::{count_auth_failure, error_code};
+pub use stream::Stream;
 
 /// What every client session works with.
 pub struct Deps {

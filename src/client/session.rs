@@ -3,26 +3,24 @@
 //! Whoever drives it asks again ([`ClientSession::on_wake`]) after each write until nothing more comes. A slow reader simply asks less
 //! often, and then gets the newest version of each row: memory per connection is a cursor and the frames of one answer.
 
-use std::sync::Arc;
-
-use axum::extract::ws::Utf8Bytes;
+use std::sync::{Arc, Weak};
 
 use super::{Bucket, Deps};
 use crate::access::{AuthError, Grant, Identity};
-use crate::hub::{Frames, View, Waker, Watch};
+use crate::hub::{Frames, View, Wake, Waker, Watch};
 use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
-use crate::model::{Channel, Filter, Mono, Now};
-use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe};
+use crate::model::{Channel, Filter, Mono, Now, UnixMs};
+use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
 /// How long before a token ends its holder is told.
-const EXPIRY_NOTICE_MS: u64 = 60_000;
+const EXPIRY_NOTICE_MS: i64 = 60_000;
 /// Refused requests in a row after which a client that does not listen is closed.
 const MAX_REFUSED: u32 = 200;
 
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
 pub struct ClientOut {
-    pub frames: Vec<Utf8Bytes>,
+    pub frames: Vec<WireText>,
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
@@ -33,7 +31,8 @@ pub struct ClientOut {
 /// See the module.
 pub struct ClientSession {
     deps: Arc<Deps>,
-    waker: Arc<Waker>,
+    reader: Option<Weak<dyn Wake>>,
+    own_waker: Option<Arc<Waker>>,
     auth: Auth,
     subs: [Option<Sub>; 2],
     bucket: Bucket,
@@ -50,7 +49,7 @@ enum Auth {
 
 struct Sub {
     view: Arc<View>,
-    _watch: Watch,
+    _watch: Option<Watch>,
     filter: Filter,
     /// The gsn of the last frame sent.
     prev: u64,
@@ -62,6 +61,13 @@ struct Sub {
     versions: u64,
 }
 
+impl ClientOut {
+    /// Is there nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && !self.ping && self.close.is_none()
+    }
+}
+
 impl ClientSession {
     /// A connection that has shown no token yet.
     pub fn new(deps: Arc<Deps>, now: Now) -> Self {
@@ -70,7 +76,8 @@ impl ClientSession {
         let until = now.mono.plus_ms(limits.auth_timeout_ms);
         Self {
             deps,
-            waker: Arc::default(),
+            reader: None,
+            own_waker: None,
             auth: Auth::Waiting { until },
             subs: [None, None],
             bucket,
@@ -88,9 +95,17 @@ impl ClientSession {
         session
     }
 
-    /// Wakes the driver when there may be something to send.
-    pub fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    /// Who is woken when there may be something to send. Set before anything is subscribed.
+    pub fn set_reader(&mut self, reader: Weak<dyn Wake>) {
+        self.reader = Some(reader);
+    }
+
+    /// A waker for a driver that waits in a task of its own.
+    pub fn waker(&mut self) -> Arc<Waker> {
+        let waker = self.own_waker.get_or_insert_default();
+        let reader: Weak<dyn Wake> = Arc::downgrade(&(Arc::clone(waker) as Arc<dyn Wake>));
+        self.reader = Some(reader);
+        Arc::clone(waker)
     }
 
     /// The user, once known.
@@ -111,6 +126,9 @@ impl ClientSession {
     /// A text frame came.
     pub fn on_text(&mut self, now: Now, text: &str, out: &mut ClientOut) {
         self.on_heard(now);
+        if self.is_over(now, out) {
+            return;
+        }
         if !self.bucket.take(now.mono) {
             self.refused += 1;
             if self.refused > MAX_REFUSED {
@@ -191,17 +209,18 @@ impl ClientSession {
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
         self.auth = Auth::Known { identity, grant, noticed: false };
         self.send(now, FrameKind::AuthResult, text, out);
-        self.regrant(now, out);
+        self.look_again(now, out);
     }
 
-    fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
+    /// What a `subscribe` frame does.
+    pub(crate) fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
         let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
         // Rates are bounded below by 0.001 Hz, so the pace fits.
         let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
         let replaced = self.subs[slot(channel)].take().is_some();
         let view = self.view(&filter, channel);
         // The watch stands before the first read: a commit in between is found by the next wake.
-        let watch = self.deps.hub.watch(&view, &self.waker);
+        let watch = self.watch(&view);
         let frames = match since {
             Some(since) => view.resume(&since.epoch, since.gsn, now.unix),
             None => view.snapshot("subscribe", now.unix),
@@ -216,6 +235,10 @@ impl ClientSession {
         self.deliver(now, channel, &frames, out);
     }
 
+    fn watch(&self, view: &View) -> Option<Watch> {
+        self.reader.as_ref().map(|reader| self.deps.hub.watch(view, reader))
+    }
+
     fn view(&self, filter: &Filter, channel: Channel) -> Arc<View> {
         let visible = match &self.auth {
             Auth::Known { grant, .. } => grant.accounts(),
@@ -226,8 +249,19 @@ impl ClientSession {
 
     // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    /// Until when what is being written may still be written. `None`: no token was shown yet.
+    pub fn ends_at(&self) -> Option<UnixMs> {
+        match &self.auth {
+            Auth::Known { identity, .. } => Some(identity.ends_at),
+            Auth::Waiting { .. } => None,
+        }
+    }
+
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
+        if self.is_over(now, out) {
+            return;
+        }
         self.regrant(now, out);
         for channel in Channel::ALL {
             let Some(sub) = &mut self.subs[slot(channel)] else { continue };
@@ -252,8 +286,7 @@ impl ClientSession {
         (sub.prev, sub.cursor, sub.versions) = (frames.cut, frames.cut, frames.versions);
         sub.next = now.mono.plus_ms(sub.pace_ms);
         let kind = if frames.full { FrameKind::Snapshot } else { FrameKind::Update };
-        let labels = TypeLabels { r#type: kind.as_str() };
-        self.deps.metrics.client_frames.get_or_create(&labels).inc_by(frames.texts.len() as u64);
+        self.deps.metrics.client_frames_of(kind.as_str()).inc_by(frames.texts.len() as u64);
         out.frames.extend(frames.texts.iter().cloned());
         if !frames.full {
             out.read_at = Some(out.read_at.map_or(frames.read_at, |at| at.min(frames.read_at)));
@@ -261,20 +294,25 @@ impl ClientSession {
         self.last_sent = now.mono;
     }
 
-    /// Rights are checked at delivery too: when the accounts or the token changed, what has become forbidden is taken away at once,
-    /// with a fresh snapshot.
+    /// Rights are checked at delivery too: when the accounts changed, what has become forbidden is taken away at once, with a fresh
+    /// snapshot.
     fn regrant(&mut self, now: Now, out: &mut ClientOut) {
         let Auth::Known { identity, grant, .. } = &mut self.auth else { return };
         if self.deps.directory.is_newer_than(grant) {
             *grant = self.deps.directory.grant(identity);
+            self.look_again(now, out);
         }
+    }
+
+    /// The grant is another one: subscriptions that it changes start anew.
+    fn look_again(&mut self, now: Now, out: &mut ClientOut) {
         for channel in Channel::ALL {
             let Some(sub) = &self.subs[slot(channel)] else { continue };
             let view = self.view(&sub.filter, channel);
-            if view.epoch() == sub.view.epoch() {
+            if view.is_same(&sub.view) {
                 continue;
             }
-            let watch = self.deps.hub.watch(&view, &self.waker);
+            let watch = self.watch(&view);
             let frames = view.snapshot("grant", now.unix);
             if let Some(sub) = &mut self.subs[slot(channel)] {
                 (sub.view, sub._watch) = (view, watch);
@@ -285,6 +323,16 @@ impl ClientSession {
 
     // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    /// Where a subscription stands: epoch, and the gsn of the last frame.
+    pub fn position(&self, channel: Channel) -> Option<(String, u64)> {
+        self.subs[slot(channel)].as_ref().map(|sub| (sub.view.epoch().to_owned(), sub.prev))
+    }
+
+    /// Does a subscription want a bound on its updates a second?
+    pub fn is_paced(&self) -> bool {
+        self.subs.iter().flatten().any(|sub| sub.pace_ms > 0)
+    }
+
     /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
     pub fn deadline(&self, now: Now) -> Mono {
         let limits = &self.deps.limits;
@@ -292,8 +340,8 @@ impl ClientSession {
         match &self.auth {
             Auth::Waiting { until } => at = at.min(*until),
             Auth::Known { identity, noticed, .. } => {
-                let left = u64::try_from(identity.expires_at.0 - now.unix.0).unwrap_or(0);
-                at = at.min(now.mono.plus_ms(if *noticed { left } else { left.saturating_sub(EXPIRY_NOTICE_MS) }));
+                let next = if *noticed { identity.ends_at.0 } else { identity.expires_at.0 - EXPIRY_NOTICE_MS };
+                at = at.min(now.mono.plus_ms(u64::try_from(next - now.unix.0).unwrap_or(0)));
             }
         }
         for sub in self.subs.iter().flatten().filter(|sub| sub.next > now.mono) {
@@ -304,25 +352,17 @@ impl ClientSession {
 
     /// The deadline has passed.
     pub fn on_timeout(&mut self, now: Now, out: &mut ClientOut) {
-        match &mut self.auth {
-            Auth::Waiting { until } if *until <= now.mono => {
-                out.close = Some((CloseCode::AuthTimeout, "no authentication in time"));
-                return;
-            }
-            Auth::Waiting { .. } => {}
-            Auth::Known { identity, .. } if identity.expires_at <= now.unix => {
-                out.close = Some((CloseCode::TokenExpired, "the token has expired"));
-                return;
-            }
-            Auth::Known { identity, noticed, .. } => {
-                let expires_at = identity.expires_at;
-                if !*noticed && expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS as i64 {
-                    *noticed = true;
-                    self.send(now, FrameKind::AuthExpiring, protocol::auth_expiring(expires_at), out);
-                }
-            }
+        if self.is_over(now, out) || self.is_gone(now, out) {
+            return;
         }
-        self.check_pulse(now, out);
+        if let Auth::Known { identity, noticed, .. } = &mut self.auth
+            && !*noticed
+            && identity.expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS
+        {
+            *noticed = true;
+            let text = protocol::auth_expiring(identity.expires_at);
+            self.send(now, FrameKind::AuthExpiring, text, out);
+        }
         self.on_wake(now, out);
         if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
             let gsn: Vec<_> = self.subs.iter().flatten().map(|sub| (sub.view.channel(), sub.prev)).collect();
@@ -330,18 +370,30 @@ impl ClientSession {
         }
     }
 
+    /// Has the time to show a token, or the token's own time, run out? Asked before anything is told, whoever is late.
+    fn is_over(&self, now: Now, out: &mut ClientOut) -> bool {
+        let why = match &self.auth {
+            Auth::Waiting { until } if *until <= now.mono => (CloseCode::AuthTimeout, "no authentication in time"),
+            Auth::Known { identity, .. } if identity.ends_at <= now.unix => (CloseCode::TokenExpired, "the token has expired"),
+            Auth::Waiting { .. } | Auth::Known { .. } => return false,
+        };
+        out.close = Some(why);
+        true
+    }
+
     /// A client that answers no ping for two intervals is gone, whatever TCP says.
-    fn check_pulse(&mut self, now: Now, out: &mut ClientOut) {
+    fn is_gone(&mut self, now: Now, out: &mut ClientOut) -> bool {
         let interval = self.deps.limits.ping_interval_ms;
         if now.mono < self.last_ping.plus_ms(interval) {
-            return;
+            return false;
         }
         if now.mono.since_ms(self.last_heard) >= 2 * interval + interval / 2 {
             out.close = Some((CloseCode::NoPong, "no pong"));
-            return;
+            return true;
         }
         self.last_ping = now.mono;
         out.ping = true;
+        false
     }
 
     /// The gateway goes away.

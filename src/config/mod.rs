@@ -38,6 +38,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where to keep what outlives a restart. `None`: nowhere.
     pub state_dir: Option<PathBuf>,
+    /// Show the last known rows of the earlier run, as `stale`, until the venue confirms them. Wants `state_dir`.
+    pub warm_start: bool,
     /// What works but deserves a look, each with its key. Never holds a secret.
     pub warnings: Vec<String>,
 }
@@ -86,8 +88,12 @@ impl Config {
             accounts: accounts::read(reader, top.sections("accounts", MAX_ACCOUNTS), venues),
             log: top.section("log").map(sections::log).unwrap_or_default(),
             state_dir: top.text("state_dir").map(PathBuf::from),
+            warm_start: top.boolean("warm_start").unwrap_or(false),
             warnings: Vec::new(),
         };
+        if config.warm_start && config.state_dir.is_none() {
+            top.problem("warm_start", "needs a place for the rows; set state_dir");
+        }
         top.finish();
         config
     }

@@ -3,6 +3,7 @@
 //! Labels come from configuration or closed sets, never from users, tokens or venues' payloads. Handles that are touched on
 //! the hot path are cached by whoever touches them.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -72,6 +73,14 @@ pub struct Metrics {
     pub client_auth_failures: Family<AuthLabels, Counter>,
     pub delivery_seconds: Delivery,
     pub process: Process,
+    pub hot: Hot,
+}
+
+/// Counters looked up once.
+#[derive(Debug, Default)]
+pub struct Hot {
+    snapshots: OnceLock<Counter>,
+    updates: OnceLock<Counter>,
 }
 
 /// The delivery histogram, from 10 µs to 10 s.
@@ -92,9 +101,21 @@ pub struct Process {
     pub cpu_seconds: SecondsGauge,
     pub start_time_seconds: SecondsGauge,
     pub panics: Counter,
+    /// Panics that ended no task, for whoever adds up [`Process::panics`].
+    pub caught: Counter,
 }
 
 impl Metrics {
+    /// The counter of client frames of a type; `snapshot` and `update` are looked up once.
+    pub fn client_frames_of(&self, r#type: &'static str) -> Counter {
+        let look_up = || self.client_frames.get_or_create(&TypeLabels { r#type }).clone();
+        match r#type {
+            "snapshot" => self.hot.snapshots.get_or_init(look_up).clone(),
+            "update" => self.hot.updates.get_or_init(look_up).clone(),
+            _ => look_up(),
+        }
+    }
+
     /// Everything as Prometheus (OpenMetrics) text.
     pub fn render(&self) -> String {
         self.process.read();

@@ -1,9 +1,10 @@
-//! What a long-running process needs under its feet: the clock, supervised tasks, retry delays, stop signals, cryptography.
+//! What a long-running process needs under its feet: the clock, supervised tasks, retry delays, stop signals, the log, cryptography.
 //!
 //! Nothing here knows what the process does; nothing else in the crate may spawn a task.
 
 mod backoff;
 mod clock;
+pub mod logging;
 mod signals;
 mod tasks;
 

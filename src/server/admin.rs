@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{json as json_answer, problem};
+use super::{json as json_answer, problem, wrong_method};
 use crate::metrics::Metrics;
 use crate::model::AccountState;
 
@@ -32,6 +32,13 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with it; nothing was changed.
     fn reload(&self) -> Result<String, String>;
+    /// The log level in force. `None`: this process keeps no log.
+    fn log_level(&self) -> Option<String>;
+    /// Puts another level (or directives) in force until the process ends; gives the one before.
+    ///
+    /// # Errors
+    /// What to write instead; nothing was changed.
+    fn set_log_level(&self, level: &str) -> Result<String, String>;
     /// `None`: nothing that acts is allowed.
     fn token(&self) -> Option<&SecretString>;
 }
@@ -56,7 +63,9 @@ pub fn routes(operator: Arc<dyn Operator>) -> Router {
         .route("/admin/reload", post(reload))
         .route("/admin/drain", post(drain))
         .route("/admin/accounts/{id}/resync", post(resync))
+        .route("/admin/log-level", get(log_level).put(set_log_level))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "see docs/operations.md for the routes here") })
+        .method_not_allowed_fallback(wrong_method)
         .with_state(operator)
 }
 
@@ -106,6 +115,18 @@ async fn resync(State(operator): Op, Path(id): Path<String>, headers: HeaderMap)
             return json_answer(json!({ "resync": true }).to_string());
         }
         problem(StatusCode::NOT_FOUND, "NOT_FOUND", "no running account has this id")
+    })
+}
+
+async fn log_level(State(operator): Op, headers: HeaderMap) -> Response {
+    act(&operator, &headers, |operator| json_answer(json!({ "level": operator.log_level() }).to_string()))
+}
+
+/// The body is the level itself, as `--log-level` takes it.
+async fn set_log_level(State(operator): Op, headers: HeaderMap, body: String) -> Response {
+    act(&operator, &headers, |operator| match operator.set_log_level(body.trim()) {
+        Ok(was) => json_answer(json!({ "level": body.trim(), "was": was }).to_string()),
+        Err(text) => problem(StatusCode::BAD_REQUEST, "BAD_REQUEST", &text),
     })
 }
 

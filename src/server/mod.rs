@@ -8,6 +8,7 @@ mod dashboard;
 mod guard;
 mod listener;
 mod rest;
+mod sse;
 mod ws;
 
 use std::sync::Arc;
@@ -63,8 +64,15 @@ pub fn routes(front: Arc<Front>) -> Router {
         .route("/v1/accounts", get(rest::accounts))
         .route("/v1/orders", get(rest::orders))
         .merge(dashboard::routes())
+        .route("/v1/stream/balances", get(sse::balances))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; see docs/protocol.md") })
+        .method_not_allowed_fallback(wrong_method)
         .with_state(front)
+}
+
+/// A route that is there, asked in a way that is not.
+async fn wrong_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this route is not asked that way; see docs/protocol.md")
 }
 
 /// An HTTP error in the contract's shape.

@@ -4,15 +4,19 @@
 
 use std::sync::Arc;
 
+use super::merge::{differs, merge, number, same_numbers, withdraw, within, zero};
 use super::table::Table;
 use crate::model::{
     Absence, AccountKey, AccountPush, AccountRecord, AccountState, Amount, Balance, Cause, CauseKind, Facts, Field, Freshness,
-    LastKnown, MAX_ASSET_CHARS, Mono, Name, Now, Order, OrderUpdate, Origin, Reason, ReasonCode, Reconcile, RowState,
-    RowUpdate, Scope, Snapshot, UnixMs, VenueEvent, Verdict,
+    MAX_ASSET_CHARS, Mono, Name, Now, Order, OrderUpdate, Reason, ReasonCode, Reconcile, RowState, RowUpdate, Scope, Snapshot,
+    UnixMs, VenueEvent, Verdict,
 };
 
 /// Most orders kept per account; the oldest final ones are forgotten first.
 const MAX_ORDERS: usize = 1_000;
+
+/// `last_confirmed` moves on in steps of at least this: often enough for people, and no frame to every reader for each answer.
+const CONFIRM_STEP_MS: i64 = 10_000;
 
 /// What one commit carries: its number, its time, and whether it came to change anything.
 #[derive(Debug)]
@@ -56,10 +60,12 @@ pub(super) struct Ledger {
     pub last_gsn: u64,
     /// When the frame behind that commit was read.
     pub read_at: Mono,
-    /// Row versions written so far.
+    /// Row versions that readers could have seen so far: a row changed twice in one commit counts once.
     pub versions: u64,
     /// Numbers the connections.
     generation: u32,
+    /// A connection stands. Without one nothing is believed: it would be the late word of a connection that is gone.
+    connected: bool,
     synced: bool,
     ever_synced: bool,
     duty: Option<Reason>,
@@ -96,6 +102,7 @@ impl Ledger {
             read_at: Mono::default(),
             versions: 0,
             generation: 0,
+            connected: false,
             synced: false,
             ever_synced: false,
             duty: None,
@@ -122,10 +129,15 @@ impl Ledger {
             self.retell(c).reconnect_count += 1;
         }
         self.generation += 1;
+        self.connected = true;
         self.synced = false;
         self.duty = None;
         self.omitted = None;
-        if matches!(self.record.state, AccountState::Pending | AccountState::Connecting) {
+        if self.record.state.is_proven() {
+            // The end of the connection before was never told: what it proved is over all the same.
+            let reason = Reason::new(ReasonCode::UpstreamDisconnected, "another connection was made");
+            self.set_state(c, AccountState::Stale, Some(reason));
+        } else if matches!(self.record.state, AccountState::Pending | AccountState::Connecting) {
             let reason = Reason::new(ReasonCode::Starting, "waiting for the first complete snapshot");
             self.set_state(c, AccountState::Syncing, Some(reason));
         }
@@ -133,6 +145,7 @@ impl Ledger {
 
     /// The connection is gone, or was never made. `state` is what it leaves behind.
     pub(super) fn lost(&mut self, c: &mut Commit, state: AccountState, reason: Reason) {
+        self.connected = false;
         self.synced = false;
         self.duty = None;
         let state = match state {
@@ -142,14 +155,18 @@ impl Ledger {
         self.set_state(c, state, Some(reason));
     }
 
-    /// Rows of an earlier run, not proven by anything yet.
+    /// Rows of an earlier run, not proven by anything yet. Only for an account that nothing was heard of in this run.
     pub(super) fn restore(&mut self, c: &mut Commit, rows: Vec<Balance>) {
+        if self.record.state != AccountState::Pending {
+            return;
+        }
         for mut row in rows {
             row.state = RowState::Stale;
             (row.gsn, row.value_gsn) = (c.gsn, c.gsn);
             row.key = Arc::clone(&self.key);
             if self.balances.find((&row.wallet, &row.asset)).is_none() && self.balances.len() < self.max_rows {
                 self.balances.insert(row, Note::default());
+                self.versions += 1;
                 c.changed = true;
             }
         }
@@ -162,6 +179,9 @@ impl Ledger {
 
     /// Applies one statement of the venue.
     pub(super) fn apply(&mut self, c: &mut Commit, event: VenueEvent) -> Option<Verdict> {
+        if !self.connected {
+            return None;
+        }
         match event {
             VenueEvent::Snapshot(snapshot) => self.snapshot(c, snapshot),
             VenueEvent::Rows(rows) => rows.into_iter().for_each(|row| self.push(c, row)),
@@ -191,9 +211,20 @@ impl Ledger {
     fn sync(&mut self, c: &mut Commit) {
         self.synced = true;
         self.ever_synced = true;
-        Arc::make_mut(&mut self.record).last_confirmed = Some(c.now.unix);
+        self.confirm(c);
         self.refresh_state(c);
         self.restate(c); // rows stated before the account was synced
+    }
+
+    /// The venue's complete word agrees with the rows now.
+    fn confirm(&mut self, c: &mut Commit) {
+        let now = c.now.unix;
+        // A clock that stepped back is followed too.
+        if self.record.last_confirmed.is_none_or(|then| now < then || now.0 - then.0 >= CONFIRM_STEP_MS) {
+            let record = Arc::make_mut(&mut self.record);
+            (record.last_confirmed, record.gsn) = (Some(now), c.gsn);
+            c.changed = true;
+        }
     }
 
     fn unsync(&mut self, c: &mut Commit, push: AccountPush) {
@@ -270,10 +301,14 @@ impl Ledger {
         let row = self.balances.row(slot);
         if row.state != state {
             let next = Balance { state, gsn: c.gsn, ..Balance::clone(row) };
-            self.balances.replace(slot, next);
-            self.versions += 1;
-            c.changed = true;
+            self.put(c, slot, next);
         }
+    }
+
+    fn put(&mut self, c: &mut Commit, slot: u32, next: Balance) {
+        self.versions += u64::from(self.balances.row(slot).gsn != c.gsn);
+        self.balances.replace(slot, next);
+        c.changed = true;
     }
 
     // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -281,19 +316,27 @@ impl Ledger {
     /// The venue pushed a row.
     fn push(&mut self, c: &mut Commit, update: RowUpdate) {
         if let Some((slot, _)) = self.write(c, update) {
-            let generation = self.generation;
-            let note = self.balances.note_mut(slot);
-            (note.pushed_in, note.pushed_at) = (generation, c.now.mono);
+            self.stamp(c, slot);
         }
     }
 
+    /// The stream told of the row now: an answer to an earlier question is older.
+    fn stamp(&mut self, c: &Commit, slot: u32) {
+        let generation = self.generation;
+        let note = self.balances.note_mut(slot);
+        (note.pushed_in, note.pushed_at) = (generation, c.now.mono);
+    }
+
     /// Writes a row, now proven in this connection. Tells its slot and whether a number changed; `None`: the row was refused.
-    fn write(&mut self, c: &mut Commit, update: RowUpdate) -> Option<(u32, bool)> {
+    fn write(&mut self, c: &mut Commit, mut update: RowUpdate) -> Option<(u32, bool)> {
         let found = self.balances.find((&update.wallet, &update.asset));
         if found.is_none() && !self.admits(c, &update) {
             return None;
         }
-        let (mut next, changed) = merge(&self.key, found.map(|slot| &**self.balances.row(slot)), update, c);
+        // What an unproven row holds beyond the message is vouched for by nobody.
+        let unproven = found.filter(|slot| self.balances.note(*slot).proven_in != self.generation);
+        let whole = unproven.is_none_or(|slot| withdraw(self.balances.row(slot), &mut update));
+        let (mut next, changed) = merge(&self.key, found.map(|slot| &**self.balances.row(slot)), update, c.gsn, c.now.unix);
         let Some(slot) = found else {
             let note = Note { proven_in: self.generation, ..Note::default() };
             next.state = self.row_state(&note);
@@ -303,13 +346,11 @@ impl Ledger {
         };
         let generation = self.generation;
         let note = self.balances.note_mut(slot);
-        (note.proven_in, note.doubt) = (generation, None);
+        (note.proven_in, note.doubt) = (if whole { generation } else { 0 }, None);
         next.state = self.row_state(self.balances.note(slot));
         if differs(self.balances.row(slot), &next) {
             (next.gsn, next.received_ts) = (c.gsn, c.now.unix);
-            self.balances.replace(slot, next);
-            self.versions += 1;
-            c.changed = true;
+            self.put(c, slot, next);
         }
         Some((slot, changed))
     }
@@ -333,33 +374,48 @@ impl Ledger {
     }
 
     fn snapshot(&mut self, c: &mut Commit, snapshot: Snapshot) {
-        if snapshot.scope == Scope::Account && !c.omitted && self.omitted.take().is_some() {
-            self.refresh_state(c);
-        }
+        let Snapshot { freshness, scope, rows } = snapshot;
+        let settles = scope == Scope::Account && !c.omitted;
+        let omitted = if settles { self.omitted.take() } else { None };
+        // A list of some wallets in the stream is how a venue tells of changes; any other repeats what should be known.
+        let audits = freshness != Freshness::Stream || scope == Scope::Account;
         let mut listed = vec![false; self.balances.len()];
-        for mut update in snapshot.rows {
+        for mut update in rows {
             let found = self.balances.find((&update.wallet, &update.asset));
             if let Some(place) = found.and_then(|slot| listed.get_mut(slot as usize)) {
                 *place = true;
             }
-            if found.is_some_and(|slot| self.is_newer(slot, snapshot.freshness)) {
+            if found.is_some_and(|slot| self.is_newer(slot, freshness)) {
                 continue;
             }
-            let was_live = found.is_some_and(|slot| self.balances.row(slot).state == RowState::Live);
-            if was_live && update.cause.is_none() {
+            let audited = audits && found.is_some_and(|slot| self.balances.row(slot).state == RowState::Live);
+            if audited && update.cause.is_none() {
                 update.cause = Some(Cause::of(CauseKind::Reconcile));
             }
-            if let Some((_, true)) = self.write(c, update)
-                && was_live
-            {
-                self.drifted(c);
-            }
+            self.list(c, update, freshness, audited);
         }
         for (slot, listed) in listed.into_iter().enumerate() {
             let slot = slot as u32;
-            if !listed && within(&snapshot.scope, &self.balances.row(slot).wallet) && !self.is_newer(slot, snapshot.freshness) {
-                self.vanish(c, slot);
+            if !listed && within(&scope, &self.balances.row(slot).wallet) && !self.is_newer(slot, freshness) {
+                self.vanish(c, slot, freshness, audits);
             }
+        }
+        if omitted.is_some() && self.omitted.is_none() {
+            self.refresh_state(c);
+        }
+        if settles && self.synced {
+            self.confirm(c);
+        }
+    }
+
+    /// Writes a row as a complete list has it.
+    fn list(&mut self, c: &mut Commit, update: RowUpdate, freshness: Freshness, audited: bool) {
+        let Some((slot, changed)) = self.write(c, update) else { return };
+        if freshness == Freshness::Stream {
+            self.stamp(c, slot);
+        }
+        if audited && changed {
+            self.drifted(c);
         }
     }
 
@@ -373,18 +429,14 @@ impl Ledger {
     }
 
     /// A complete list lacks the row: it is an explicit zero from now on.
-    fn vanish(&mut self, c: &mut Commit, slot: u32) {
+    fn vanish(&mut self, c: &mut Commit, slot: u32, freshness: Freshness, audits: bool) {
         if c.omitted {
             self.balances.note_mut(slot).proven_in = 0;
             return self.restate_row(c, slot);
         }
-        let was_live = self.balances.row(slot).state == RowState::Live;
+        let audited = audits && self.balances.row(slot).state == RowState::Live;
         let update = zero(self.balances.row(slot), CauseKind::Absent);
-        if let Some((_, true)) = self.write(c, update)
-            && was_live
-        {
-            self.drifted(c);
-        }
+        self.list(c, update, freshness, audited);
     }
 
     fn unprove(&mut self, c: &mut Commit, wallet: &str, assets: &[Name]) {
@@ -427,15 +479,16 @@ impl Ledger {
         if reconcile.absence == Absence::Zero && !c.omitted {
             for (slot, listed) in listed.into_iter().enumerate() {
                 let slot = slot as u32;
-                let row = self.balances.row(slot);
-                if !listed && !row.is_zero() && within(&reconcile.scope, &row.wallet) && !self.is_newer(slot, asked) {
+                let (row, note) = (self.balances.row(slot), self.balances.note(slot));
+                let settled = row.is_zero() && note.proven_in == self.generation && note.doubt.is_none();
+                if !listed && !settled && within(&reconcile.scope, &row.wallet) && !self.is_newer(slot, asked) {
                     let update = zero(row, CauseKind::Reconcile);
                     self.compare(c, slot, update, &mut verdict);
                 }
             }
         }
         if verdict.doubted == 0 {
-            Arc::make_mut(&mut self.record).last_confirmed = Some(c.now.unix);
+            self.confirm(c);
         }
         verdict
     }
@@ -521,6 +574,7 @@ impl Ledger {
                 && old.filled == next.filled
                 && old.extra == next.extra
                 && old.asset == next.asset
+                && old.is_final == next.is_final
                 && old.state == next.state
         });
         match found {
@@ -542,110 +596,10 @@ impl Ledger {
         }
         let oldest = self.orders.oldest_first().find(|slot| self.orders.row(*slot).is_final);
         let slot = oldest.or_else(|| self.orders.oldest_first().next()).expect("the table is full, so it is not empty");
-        self.orders_floor = self.orders_floor.max(self.orders.row(slot).gsn);
+        let forgotten = self.orders.row(slot);
+        // A reader may keep a final order as it is. An open one would stay open with it for ever: every reader starts anew.
+        let floor = if forgotten.is_final { forgotten.gsn } else { c.gsn };
+        self.orders_floor = self.orders_floor.max(floor);
         self.orders.reuse(slot, order, self.generation);
     }
-}
-
-fn within(scope: &Scope, wallet: &Name) -> bool {
-    match scope {
-        Scope::Account => true,
-        Scope::Wallets(wallets) => wallets.contains(wallet),
-    }
-}
-
-fn number(field: &Field) -> Option<Amount> {
-    match field {
-        Field::Is(amount) | Field::Derived(amount) => Some(amount.clone()),
-        Field::Absent => Some(Amount::ZERO),
-        Field::Keep | Field::Unknown => None,
-    }
-}
-
-fn same(a: &Option<Amount>, b: &Option<Amount>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.same_value(b),
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-fn same_numbers(a: &[Option<Amount>; 3], b: &[Option<Amount>; 3]) -> bool {
-    a.iter().zip(b).all(|(a, b)| same(a, b))
-}
-
-/// Zero wherever a number was known; what was unknown stays unknown, the total excepted.
-fn zero(row: &Balance, kind: CauseKind) -> RowUpdate {
-    let known = |amount: &Option<Amount>| if amount.is_some() { Field::Absent } else { Field::Keep };
-    RowUpdate {
-        total: Field::Absent,
-        available: known(&row.available),
-        locked: known(&row.locked),
-        cause: Some(Cause::of(kind)),
-        ..RowUpdate::new(row.wallet.clone(), row.asset.clone())
-    }
-}
-
-/// Does anything differ that a reader can see?
-fn differs(a: &Balance, b: &Balance) -> bool {
-    let numbers = |r: &Balance| [r.total.clone(), r.available.clone(), r.locked.clone()];
-    a.state != b.state
-        || a.basis != b.basis
-        || a.last_known != b.last_known
-        || a.extra != b.extra
-        || !same_numbers(&numbers(a), &numbers(b))
-}
-
-/// The row after an update, and whether one of its numbers changed. Numbers that are equal keep their text.
-fn merge(key: &Arc<AccountKey>, old: Option<&Balance>, update: RowUpdate, c: &Commit) -> (Balance, bool) {
-    let mut row = old.cloned().unwrap_or_else(|| Balance {
-        key: Arc::clone(key),
-        wallet: update.wallet,
-        asset: update.asset,
-        total: None,
-        available: None,
-        locked: None,
-        basis: [Origin::Reported; 3],
-        state: RowState::Stale,
-        gsn: c.gsn,
-        value_gsn: c.gsn,
-        venue_ts: update.venue_ts,
-        received_ts: c.now.unix,
-        changed_ts: c.now.unix,
-        last_known: None,
-        cause: None,
-        extra: None,
-    });
-    let withdrawn = row.available.clone().filter(|_| update.available == Field::Unknown);
-    let mut changed = old.is_none();
-    let fields = [(&mut row.total, update.total), (&mut row.available, update.available), (&mut row.locked, update.locked)];
-    for ((held, field), origin) in fields.into_iter().zip(&mut row.basis) {
-        let (next, from) = match field {
-            Field::Keep => continue,
-            Field::Unknown => (None, Origin::Reported),
-            Field::Is(amount) => (Some(amount), Origin::Reported),
-            Field::Derived(amount) => (Some(amount), Origin::Derived),
-            Field::Absent => (Some(Amount::ZERO), Origin::Absent),
-        };
-        *origin = from;
-        if !same(held, &next) {
-            *held = next;
-            changed = true;
-        }
-    }
-    if let Some(available) = withdrawn {
-        row.last_known = Some(Box::new(LastKnown { available, ts: row.received_ts }));
-    } else if row.available.is_some() {
-        row.last_known = None;
-    }
-    if update.extra.is_some() {
-        row.extra = update.extra;
-    }
-    if changed {
-        row.value_gsn = c.gsn;
-        row.changed_ts = c.now.unix;
-        row.venue_ts = update.venue_ts;
-        row.cause = update.cause.map(Arc::new);
-    }
-    (row, changed)
 }

@@ -6,6 +6,7 @@
 //! lock; nothing is encoded, awaited or called back under it. The store does not know clients.
 
 mod ledger;
+mod merge;
 mod recency;
 mod table;
 
@@ -110,12 +111,14 @@ impl Store {
         self.commit(idx, now, |ledger, c| ledger.restore(c, rows));
     }
 
-    /// Applies all that one venue message said, as one commit. The verdict answers the last reconcile among the events.
+    /// Applies all that one venue message said, as one commit; does nothing while no connection stands. The verdict answers all
+    /// reconciles among the events; `None`: there were none.
     pub fn apply(&self, idx: AccountIdx, now: Now, events: impl IntoIterator<Item = VenueEvent>) -> Option<Verdict> {
-        let mut verdict = None;
+        let mut verdict: Option<Verdict> = None;
         self.commit(idx, now, |ledger, c| {
-            for event in events {
-                verdict = ledger.apply(c, event).or(verdict);
+            for one in events.into_iter().filter_map(|event| ledger.apply(c, event)) {
+                let sum = verdict.get_or_insert_default();
+                (sum.doubted, sum.corrected) = (sum.doubted + one.doubted, sum.corrected + one.corrected);
             }
         });
         verdict
@@ -255,4 +258,4 @@ fn state_labels(key: &AccountKey, state: AccountState) -> StateLabels {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

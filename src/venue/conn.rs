@@ -2,11 +2,12 @@
 //!
 //! It decides nothing: it feeds the link and carries out its commands. One task an account.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -39,9 +40,24 @@ pub enum Ask {
     CredentialsChanged,
 }
 
-/// Runs a link until `stop`. The requests of an ended connection are dropped with it.
+/// Runs a link until `stop`. The requests of an ended connection are dropped with it. A panic ends the connection, not the account:
+/// its rows read `stale` and another connection is made, after the usual wait.
 pub async fn run(mut link: Link, clock: Clock, http: reqwest::Client, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
-    let mut wire = Wire { socket: None, calls: FuturesUnordered::new(), http, base: Arc::from(link.rest_url()) };
+    let base: Arc<str> = Arc::from(link.rest_url());
+    loop {
+        let wire = Wire { socket: None, calls: FuturesUnordered::new(), http: http.clone(), base: Arc::clone(&base) };
+        // A session that panicked is dropped by the link; nothing else is shared but by locks that do not poison.
+        let run = AssertUnwindSafe(run_wire(&mut link, wire, &clock, &mut asks, &stop)).catch_unwind().await;
+        if run.is_ok() {
+            return;
+        }
+        tracing::error!("a venue connection panicked; it is made anew");
+        // The wire is gone with its socket, so what the link says of it is done already.
+        link.on_panic(clock.now(), &mut Vec::new());
+    }
+}
+
+async fn run_wire(link: &mut Link, mut wire: Wire, clock: &Clock, asks: &mut mpsc::Receiver<Ask>, stop: &CancellationToken) {
     let mut commands = Vec::new();
     loop {
         let deadline = link.deadline();
@@ -58,7 +74,6 @@ pub async fn run(mut link: Link, clock: Clock, http: reqwest::Client, mut asks: 
                 wire.hang_up().await;
                 return;
             }
-            frame = next_frame(&mut wire.socket) => on_frame(&mut link, &mut wire, &clock, frame, &mut commands),
             Some((id, reply)) = wire.calls.next(), if !wire.calls.is_empty() => {
                 let reply = reply.as_ref().map(|(status, body)| Reply { status: *status, body }).map_err(|e| *e);
                 link.on_reply(clock.now(), id, reply, &mut commands);
@@ -67,9 +82,15 @@ pub async fn run(mut link: Link, clock: Clock, http: reqwest::Client, mut asks: 
                 Ask::Resync => link.resync(clock.now(), &mut commands),
                 Ask::CredentialsChanged => link.on_credentials(clock.now(), &mut commands),
             },
+            frame = next_frame(&mut wire.socket) => {
+                on_frame(link, &mut wire, clock, frame, &mut commands);
+                // A venue that never pauses must not keep the timer from being heard. The frame goes first: it is proof of life.
+                link.on_timer(clock.now(), &mut commands);
+            }
             () = timer => link.on_timer(clock.now(), &mut commands),
         }
-        if wire.carry_out(&mut link, &clock, &stop, &mut commands).await.is_break() {
+        if wire.carry_out(link, clock, stop, &mut commands).await.is_break() {
+            link.stop(&mut commands);
             return;
         }
     }
@@ -130,8 +151,10 @@ impl Wire {
             let mut failed = false;
             for command in std::mem::take(commands) {
                 match command {
-                    Command::Send(text) => failed |= self.write(Message::text(text)).await.is_err(),
-                    Command::Ping => failed |= self.write(Message::Ping(Vec::new().into())).await.is_err(),
+                    // One write that times out is enough: the liveness bound is running.
+                    Command::Send(_) | Command::Ping if failed => {}
+                    Command::Send(text) => failed = self.write(Message::text(text)).await.is_err(),
+                    Command::Ping => failed = self.write(Message::Ping(Vec::new().into())).await.is_err(),
                     Command::Call(call) => self.calls.push(Box::pin(request(self.http.clone(), Arc::clone(&self.base), call))),
                     Command::Hangup => self.hang_up().await,
                     Command::Dial(handshake) => {
@@ -219,3 +242,6 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), Call
     }
     Ok((response.status().as_u16(), body))
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,6 +249,23 @@ impl Link {
         }
     }
 
+    /// Something in here panicked. What the connection knew cannot be trusted any more: it is over, and another one is made.
+    pub fn on_panic(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.metrics.process.caught.inc();
+        let reason = Reason::new(ReasonCode::UpstreamDisconnected, "the connection failed inside the gateway; see its log");
+        match self.phase {
+            Phase::Open { .. } | Phase::Dialing => {
+                commands.push(Command::Hangup);
+                self.end(now, Closing { class: ErrorClass::Transient, reason });
+            }
+            Phase::Waiting { .. } => {
+                let (wait_ms, _) = self.consequence(ErrorClass::Transient);
+                self.phase = Phase::Waiting { until: now.mono.plus_ms(wait_ms) };
+            }
+            Phase::Stopped => {}
+        }
+    }
+
     /// An operator wants everything fetched anew.
     pub fn resync(&mut self, now: Now, commands: &mut Vec<Command>) {
         self.count_resync("operator");
@@ -258,7 +275,7 @@ impl Link {
     /// The credentials were read anew. A link that waits because they were refused tries at once.
     pub fn on_credentials(&mut self, now: Now, commands: &mut Vec<Command>) {
         if let Phase::Waiting { until } = &mut self.phase
-            && self.refusals > 0
+            && self.refusals + self.doubts > 0
         {
             *until = now.mono;
         }
@@ -325,8 +342,9 @@ impl Link {
             }
             VenueEvent::Resynced { reason } => self.count_resync(reason),
             VenueEvent::Synced => {
-                if let Phase::Open { synced, .. } = &mut self.phase {
-                    synced.get_or_insert(now.mono);
+                if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
+                    *synced = Some(now.mono);
+                    tracing::info!(venue = self.name.0, account = self.name.1, "upstream synced");
                 }
                 (self.refusals, self.doubts) = (0, 0);
             }
@@ -403,3 +421,6 @@ fn backoff(rng: &mut fastrand::Rng, (first, longest): (u64, u64), failed: u32) -
     let whole = first.saturating_mul(1 << failed.min(20)).min(longest);
     rng.u64(whole / 2..=whole)
 }
+
+#[cfg(test)]
+mod tests;

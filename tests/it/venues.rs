@@ -179,7 +179,12 @@ async fn tells_a_wrong_key(account: Given) {
     assert!(!record.to_string().contains("SECRET"), "{record}");
     // A refused account is no reason to hold back the others.
     world.ready().await;
-    assert!(world.metric(&format!("venue_state{{venue=\"{}\",account=\"{id}\",state=\"auth_failed\"}}", world.sim().venue().name)).await > 0.0);
+    assert!(
+        world
+            .metric(&format!("venue_state{{venue=\"{}\",account=\"{id}\",state=\"auth_failed\"}}", world.sim().venue().name))
+            .await
+            > 0.0
+    );
 }
 
 #[tokio::test]

@@ -213,7 +213,11 @@ impl Client {
         }
         assert!(self.subscribed, "nothing of a channel precedes `subscribed`: {frame}");
         let held = self.held.entry(frame["channel"].as_str().unwrap().to_owned()).or_default();
-        if kind == "snapshot" { held.take_snapshot(frame, bytes) } else { held.take_update(frame) }
+        if kind == "snapshot" {
+            held.take_snapshot(frame, bytes)
+        } else {
+            held.take_update(frame)
+        }
         held.check();
     }
 }

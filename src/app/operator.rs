@@ -3,8 +3,9 @@
 use secrecy::SecretString;
 
 use super::{Gateway, admin_token};
+use crate::access::{Revocation, RevokeError};
 use crate::metrics::{AccountLabels, Metrics};
-use crate::model::AccountState;
+use crate::model::{AccountState, UnixMs};
 use crate::server::admin::{AccountHealth, Operator};
 use crate::venue::conn::Ask;
 
@@ -53,6 +54,18 @@ impl Operator for Gateway {
 
     fn reload(&self) -> Result<String, String> {
         Gateway::reload(self)
+    }
+
+    fn now(&self) -> UnixMs {
+        self.clock.now().unix
+    }
+
+    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError> {
+        let now = self.clock.now().unix;
+        let held = self.access.load().revocations().add(revocation, now)?;
+        tracing::info!(held, "tokens revoked");
+        self.hub.wake_all();
+        Ok(held)
     }
 
     fn token(&self) -> Option<&SecretString> {

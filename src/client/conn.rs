@@ -3,6 +3,7 @@
 //! While a write is under way nothing is read from the store, so a slow socket conflates by itself. Only a socket that takes no
 //! byte at all for the stall bound is closed.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,11 +13,14 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientOut, ClientSession, Deps};
+use super::{ClientOut, ClientSession, Deps, Place};
 use crate::access::Identity;
 use crate::metrics::CodeLabels;
 use crate::protocol::CloseCode;
 use crate::runtime::Clock;
+
+/// How often a connection is looked at that is busy writing: revocations take effect within two seconds.
+const OVER_CHECK: Duration = Duration::from_millis(500);
 
 /// Bytes a socket has taken so far, counted below the WebSocket layer.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +37,14 @@ impl Taken {
     }
 }
 
+/// What a connection brings from the listener.
+#[derive(Debug, Default)]
+pub struct Line {
+    pub taken: Taken,
+    /// Its place among those that have shown no token; given back when it shows one.
+    pub waiting: Option<Place>,
+}
+
 /// How a connection is told that the gateway goes away.
 #[derive(Debug, Clone)]
 pub struct Drain {
@@ -43,14 +55,14 @@ pub struct Drain {
 }
 
 /// Serves one client until it leaves, breaks a rule, or the gateway drains.
-pub async fn serve(socket: WebSocket, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, taken: Taken, drain: Drain) {
+pub async fn serve(socket: WebSocket, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, line: Line, drain: Drain) {
     deps.metrics.client_connections.inc();
     let mut out = ClientOut::default();
     let session = match identity {
         Some(identity) => ClientSession::with_identity(Arc::clone(&deps), identity, clock.now(), &mut out),
         None => ClientSession::new(Arc::clone(&deps), clock.now()),
     };
-    let mut conn = Conn { socket, session, deps: Arc::clone(&deps), clock, taken, out };
+    let mut conn = Conn { socket, session, deps: Arc::clone(&deps), clock, line, fresher: None, out };
     let close = conn.run(&drain).await;
     if let Some((code, reason)) = close {
         deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
@@ -72,7 +84,9 @@ struct Conn {
     session: ClientSession,
     deps: Arc<Deps>,
     clock: Clock,
-    taken: Taken,
+    line: Line,
+    /// The fetch of keys that a token waits for.
+    fresher: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     out: ClientOut,
 }
 
@@ -86,7 +100,16 @@ impl Conn {
             if let Err(close) = self.write_all().await {
                 return close;
             }
+            if self.line.waiting.is_some() && self.session.user().is_some() {
+                self.line.waiting = None;
+            }
             let deadline = self.session.deadline(self.clock.now());
+            let keys = async {
+                match &mut self.fresher {
+                    Some(fresher) => fresher.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = drain.begun.cancelled() => {
@@ -100,6 +123,10 @@ impl Conn {
                     if let Err(close) = self.on_message(message) {
                         return close;
                     }
+                }
+                () = keys => {
+                    self.fresher = None;
+                    self.session.on_keys(self.clock.now(), &mut self.out);
                 }
                 () = waker.woken() => self.session.on_wake(self.clock.now(), &mut self.out),
                 () = self.clock.wait_until(deadline) => self.session.on_timeout(self.clock.now(), &mut self.out),
@@ -122,7 +149,10 @@ impl Conn {
     /// Writes what the session put out, and what came to be told meanwhile, until there is nothing.
     async fn write_all(&mut self) -> Result<(), Close> {
         loop {
-            let out = std::mem::take(&mut self.out);
+            let mut out = std::mem::take(&mut self.out);
+            if let Some(fresher) = out.keys.take() {
+                self.fresher = Some(Box::pin(fresher.wait()));
+            }
             let close = out.close;
             let wrote = !out.frames.is_empty();
             if wrote || out.ping {
@@ -151,9 +181,11 @@ impl Conn {
             }
             socket.flush().await
         };
-        let stalled = stalled(&self.taken, Duration::from_millis(self.deps.limits.write_stall_ms));
+        let stalled = stalled(&self.line.taken, Duration::from_millis(self.deps.limits.write_stall_ms));
+        let over = over(&self.session, self.clock);
         tokio::select! {
             written = write => written.map_err(|_| None)?,
+            close = over => return Err(Some(close)),
             () = stalled => return Err(Some((CloseCode::WriteStall, "the socket took no byte in time"))),
         }
         if let Some(read_at) = out.read_at {
@@ -161,6 +193,16 @@ impl Conn {
             metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
         }
         Ok(())
+    }
+}
+
+/// Ends once the connection has lost its right to go on. A reader that takes a byte now and then could otherwise outlive its token.
+async fn over(session: &ClientSession, clock: Clock) -> (CloseCode, &'static str) {
+    loop {
+        sleep(OVER_CHECK).await;
+        if let Some(close) = session.is_over(clock.now()) {
+            return close;
+        }
     }
 }
 

@@ -10,11 +10,12 @@ use crate::access::{Access, Directory};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 
-pub use limits::Bucket;
+pub use limits::{Bucket, Place, Places};
 pub use session::{ClientOut, ClientSession};
 pub(crate) use session::{count_auth_failure, error_code};
 
 /// What every client session works with.
+#[derive(Clone)]
 pub struct Deps {
     pub hub: Arc<Hub>,
     pub access: Arc<arc_swap::ArcSwap<Access>>,

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::{Bucket, Deps};
-use crate::access::{AuthError, Grant, Identity};
+use crate::access::{AuthError, Fresher, Grant, Identity, Seat};
 use crate::hub::{Frames, View, Waker, Watch};
-use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
+use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels, TypeLabels};
 use crate::model::{Channel, Filter, Mono, Now};
 use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe};
 
@@ -26,6 +28,8 @@ pub struct ClientOut {
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
+    /// A token waits for fresher keys: call [`ClientSession::on_keys`] when this has ended.
+    pub keys: Option<Fresher>,
     /// The oldest venue frame read among what is written here, for the delivery histogram.
     pub read_at: Option<Mono>,
 }
@@ -34,7 +38,11 @@ pub struct ClientOut {
 pub struct ClientSession {
     deps: Arc<Deps>,
     waker: Arc<Waker>,
+    /// Rights may change while nothing is subscribed.
+    _enrolled: Watch,
     auth: Auth,
+    /// A token whose key may just have been published, and the id of its request.
+    pending: Option<(Option<Id>, SecretString)>,
     subs: [Option<Sub>; 2],
     bucket: Bucket,
     refused: u32,
@@ -45,7 +53,7 @@ pub struct ClientSession {
 
 enum Auth {
     Waiting { until: Mono },
-    Known { identity: Identity, grant: Grant, noticed: bool },
+    Known { identity: Identity, grant: Grant, noticed: bool, seat: Seat<Arc<str>> },
 }
 
 struct Sub {
@@ -68,10 +76,13 @@ impl ClientSession {
         let limits = &deps.limits;
         let bucket = Bucket::new(limits.max_requests_per_second, limits.max_requests_burst, now.mono);
         let until = now.mono.plus_ms(limits.auth_timeout_ms);
+        let waker = Arc::default();
         Self {
+            _enrolled: deps.hub.enroll(&waker),
             deps,
-            waker: Arc::default(),
+            waker,
             auth: Auth::Waiting { until },
+            pending: None,
             subs: [None, None],
             bucket,
             refused: 0,
@@ -111,6 +122,11 @@ impl ClientSession {
     /// A text frame came.
     pub fn on_text(&mut self, now: Now, text: &str, out: &mut ClientOut) {
         self.on_heard(now);
+        // What a request is answered with must not rest on rights that were taken away in this very moment.
+        self.on_rights(now, out);
+        if out.close.is_some() {
+            return;
+        }
         if !self.bucket.take(now.mono) {
             self.refused += 1;
             if self.refused > MAX_REFUSED {
@@ -134,7 +150,7 @@ impl ClientSession {
         match request {
             Request::Ping => self.send(now, FrameKind::Pong, protocol::pong(id, now.unix), out),
             Request::Pong => {}
-            Request::AuthToken { token } => self.authenticate(now, id, &token, out),
+            Request::AuthToken { token } => self.authenticate(now, id, token, out),
             _ if !known => {
                 let message = "send {\"type\":\"auth_token\",\"token\":…} first";
                 self.refuse(now, id, ErrorCode::NotAuthenticated, message, out);
@@ -162,34 +178,61 @@ impl ClientSession {
         self.refuse(now, id, ErrorCode::NotSubscribed, &message, out);
     }
 
-    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: &str, out: &mut ClientOut) {
-        match self.deps.access.load().identify(token, now.unix) {
+    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: String, out: &mut ClientOut) {
+        let access = self.deps.access.load();
+        let identified = access.identify(&token, now.unix);
+        if let Err(error) = &identified
+            && let Some(fresher) = access.fresher(&token, error, now.mono)
+        {
+            self.pending = Some((id.cloned(), token.into()));
+            out.keys = Some(fresher);
+            return;
+        }
+        drop(access);
+        self.pending = None;
+        self.identified(now, id, identified, out);
+    }
+
+    /// The issuer's keys were looked at again.
+    pub fn on_keys(&mut self, now: Now, out: &mut ClientOut) {
+        let Some((id, token)) = self.pending.take() else { return };
+        let identified = self.deps.access.load().identify(token.expose_secret(), now.unix);
+        self.identified(now, id.as_ref(), identified, out);
+    }
+
+    fn identified(&mut self, now: Now, id: Option<&Id>, result: Result<Identity, AuthError>, out: &mut ClientOut) {
+        match result {
             Ok(identity) if self.user().is_some_and(|user| *user != identity.user) => {
-                self.turn_away(
-                    now,
-                    id,
-                    ErrorCode::SubjectMismatch,
-                    "the token is another user's; open another connection",
-                    out,
-                );
+                let message = "the token is another user's; open another connection";
+                self.turn_away(now, id, ErrorCode::SubjectMismatch, message, CloseCode::TokenInvalid, out);
             }
             Ok(identity) => self.admit(id, identity, now, out),
             Err(error) => {
                 count_auth_failure(&self.deps, &error);
-                self.turn_away(now, id, error_code(&error), &error.to_string(), out);
+                self.turn_away(now, id, error_code(&error), &error.to_string(), close_code(&error), out);
             }
         }
     }
 
-    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, out: &mut ClientOut) {
+    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, close: CloseCode, out: &mut ClientOut) {
         self.send(now, FrameKind::AuthResult, protocol::auth_refused(id, code, message), out);
-        out.close = Some((CloseCode::TokenInvalid, "authentication failed"));
+        out.close = Some((close, "authentication failed"));
     }
 
     fn admit(&mut self, id: Option<&Id>, identity: Identity, now: Now, out: &mut ClientOut) {
+        // A renewal keeps the seat of the connection: the user is the same.
+        let seat = match std::mem::replace(&mut self.auth, Auth::Waiting { until: now.mono }) {
+            Auth::Known { seat, .. } => Some(seat),
+            Auth::Waiting { .. } => self.deps.access.load().seat(&identity.user),
+        };
+        let Some(seat) = seat else {
+            self.deps.metrics.client_refusals.get_or_create(&LimitLabels { limit: "user" }).inc();
+            let message = "all connections of this user are taken; close one or try later";
+            return self.turn_away(now, id, ErrorCode::LimitConnections, message, CloseCode::ConnectionLimit, out);
+        };
         let grant = self.deps.directory.grant(&identity);
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
-        self.auth = Auth::Known { identity, grant, noticed: false };
+        self.auth = Auth::Known { identity, grant, noticed: false, seat };
         self.send(now, FrameKind::AuthResult, text, out);
         self.regrant(now, out);
     }
@@ -228,7 +271,10 @@ impl ClientSession {
 
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
-        self.regrant(now, out);
+        self.on_rights(now, out);
+        if out.close.is_some() {
+            return;
+        }
         for channel in Channel::ALL {
             let Some(sub) = &mut self.subs[slot(channel)] else { continue };
             if now.mono < sub.next {
@@ -259,6 +305,25 @@ impl ClientSession {
             out.read_at = Some(out.read_at.map_or(frames.read_at, |at| at.min(frames.read_at)));
         }
         self.last_sent = now.mono;
+    }
+
+    /// Why the connection must end now even if its socket takes nothing: what was written before is all it gets. `None`: it may go on.
+    pub fn is_over(&self, now: Now) -> Option<(CloseCode, &'static str)> {
+        let Auth::Known { identity, .. } = &self.auth else { return None };
+        if self.deps.access.load().is_revoked(identity) {
+            return Some((CloseCode::TokenRevoked, "the token was revoked"));
+        }
+        (identity.expires_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired"))
+    }
+
+    /// What the client may see, as of now: before each answer and each delivery.
+    fn on_rights(&mut self, now: Now, out: &mut ClientOut) {
+        let Auth::Known { identity, grant, .. } = &self.auth else { return };
+        if self.deps.access.load().is_revoked(identity) {
+            out.close = Some((CloseCode::TokenRevoked, "the token was revoked"));
+        } else if self.deps.directory.is_newer_than(grant) {
+            self.regrant(now, out);
+        }
     }
 
     /// Rights are checked at delivery too: when the accounts or the token changed, what has become forbidden is taken away at once,
@@ -384,7 +449,20 @@ pub(crate) fn count_auth_failure(deps: &Deps, error: &AuthError) {
 
 /// A refused token's error code.
 pub(crate) fn error_code(error: &AuthError) -> ErrorCode {
-    if matches!(error, AuthError::Expired) { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }
+    match error {
+        AuthError::Expired => ErrorCode::TokenExpired,
+        AuthError::KeysUnavailable => ErrorCode::Internal,
+        _ => ErrorCode::TokenInvalid,
+    }
+}
+
+/// How a socket is closed that showed a refused token.
+fn close_code(error: &AuthError) -> CloseCode {
+    match error {
+        AuthError::Revoked => CloseCode::TokenRevoked,
+        AuthError::KeysUnavailable => CloseCode::Internal,
+        _ => CloseCode::TokenInvalid,
+    }
 }
 
 fn slot(channel: Channel) -> usize {

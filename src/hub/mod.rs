@@ -97,6 +97,11 @@ impl Hub {
         self.watches.wake_all();
     }
 
+    /// Registers a waker for changes of rights alone, until the watch is dropped.
+    pub fn enroll(&self, waker: &Arc<Waker>) -> Watch {
+        self.watches.add(&[], waker)
+    }
+
     /// Registers a waker for a view until the watch is dropped.
     pub fn watch(&self, view: &View, waker: &Arc<Waker>) -> Watch {
         self.watches.add(view.accounts(), waker)

@@ -2,6 +2,8 @@
 //!
 //! Modules in reading order; `ARCHITECTURE.md` is the map.
 
+#![forbid(unsafe_code)]
+
 pub mod model;
 
 pub mod hub;

@@ -12,8 +12,7 @@ use axum::http::StatusCode;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -28,10 +27,8 @@ use crate::runtime::{Policy, Tasks};
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest request head: tokens of 16 KiB fit, and not much more.
 const MAX_HEAD_BYTES: usize = 32 << 10;
-/// Longest TLS handshake, the wait for a turn included.
+/// Longest TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes at the same time: each costs about a millisecond of a core, and they must not take all cores.
-const TLS_AT_ONCE: usize = 64;
 /// Pause after a failed accept (out of file descriptors, say), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,7 +41,6 @@ pub(super) struct Peer {
 
 /// Accepts until `stop`; connections already made go on.
 pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, stop: CancellationToken, doors: Arc<Doors>) {
-    let turns = Arc::new(Semaphore::new(TLS_AT_ONCE));
     loop {
         let (stream, addr) = tokio::select! {
             () = stop.cancelled() => return,
@@ -63,32 +59,20 @@ pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, stop: Ca
         let peer = Peer { addr, taken: Taken::default() };
         let routes = if pass.entry.is_some() { routes.clone() } else { turned_away() };
         let stream = Metered::new(stream, peer.taken.clone(), pass);
-        let (stop, doors, turns) = (stop.clone(), Arc::clone(&doors), Arc::clone(&turns));
+        let (stop, doors) = (stop.clone(), Arc::clone(&doors));
         tasks.spawn("client", Policy::Detached, async move {
             match &doors.certificate {
                 None => connection(stream, peer, routes, stop).await,
                 Some(certificate) => {
-                    let acceptor = TlsAcceptor::from(certificate.config());
-                    if let Some(stream) = shake_hands(acceptor, stream, &turns).await {
+                    // In this task, so that a slow peer keeps nobody else waiting.
+                    let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
+                    if let Ok(Ok(stream)) = tokio::time::timeout(TLS_TIMEOUT, handshake).await {
                         connection(stream, peer, routes, stop).await;
                     }
                 }
             }
         });
     }
-}
-
-type Encrypted = tokio_rustls::server::TlsStream<Metered<TcpStream>>;
-
-/// `None`: no TLS, or not in time.
-async fn shake_hands(acceptor: TlsAcceptor, stream: Metered<TcpStream>, turns: &Semaphore) -> Option<Encrypted> {
-    let handshake = async {
-        // Who has said nothing yet waits without a turn: silent sockets cannot keep the others out.
-        stream.get_ref().readable().await.ok()?;
-        let _turn = turns.acquire().await.ok()?;
-        acceptor.accept(stream).await.ok()
-    };
-    tokio::time::timeout(TLS_TIMEOUT, handshake).await.ok()?
 }
 
 /// What a socket hears whose address has too many.
@@ -118,5 +102,49 @@ where
             connection.as_mut().graceful_shutdown();
             _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// How long the listener bears with a peer that writes `chunk` now and then, and what it says.
+    async fn borne(chunk: &'static [u8]) -> (Duration, String) {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let peer = Peer { addr: [192, 0, 2, 1].into(), taken: Taken::default() };
+        let routes = Router::new().fallback(|| async { "served" });
+        let start = tokio::time::Instant::now();
+        let (mut read, mut write) = tokio::io::split(far);
+        let serve = connection(near, peer, routes, CancellationToken::new());
+        let drip = async {
+            _ = write.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await;
+            while write.write_all(chunk).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let mut said = String::new();
+        tokio::select! {
+            () = serve => {}
+            () = drip => {}
+        }
+        let took = start.elapsed();
+        drop(write);
+        _ = read.read_to_string(&mut said).await;
+        (took, said)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_head_that_never_ends_is_cut() {
+        let (took, said) = borne(b"x: y\r\n").await;
+        assert!(took <= HEADER_TIMEOUT + Duration::from_secs(1) && !said.contains("served"), "{took:?} {said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_head_in_time_is_served() {
+        let (_, said) = borne(b"connection: close\r\n\r\n").await;
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains("served"), "{said}");
     }
 }

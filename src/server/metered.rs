@@ -29,10 +29,6 @@ impl<S> Metered<S> {
         Self { stream, taken, stall: None, _pass: pass }
     }
 
-    pub(super) fn get_ref(&self) -> &S {
-        &self.stream
-    }
-
     fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match polled {
             Poll::Ready(result) => {

@@ -16,7 +16,9 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 async fn a_page_of_another_origin_opens_no_socket_even_with_a_token() {
     let gateway = Gateway::start(SERVER, "").await;
     let bearer = format!("Bearer {}", gateway.token("alice"));
-    for origin in [EVIL, "null", "https://app.example.com.evil.example", "https://app.example.com:8443", "http://app.example.com"] {
+    for origin in
+        [EVIL, "null", "https://app.example.com.evil.example", "https://app.example.com:8443", "http://app.example.com"]
+    {
         let refused = gateway.connect_with(&[("origin", origin), ("authorization", &bearer)]).await.err();
         let (status, body) = refused.unwrap_or_else(|| panic!("{origin} may connect"));
         assert!(status == 403 && body.contains("FORBIDDEN_ORIGIN"), "{origin}: {status} {body}");

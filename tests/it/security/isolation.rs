@@ -17,7 +17,7 @@ use balance_gateway::client::{ClientOut, ClientSession, Deps, Limits};
 use balance_gateway::hub::Hub;
 use balance_gateway::metrics::Metrics;
 use balance_gateway::model::{
-    AccountIdx, AccountKey, AccountState, Now, Reason, ReasonCode, RowUpdate, UnixMs, VenueEvent, event::Field,
+    AccountIdx, AccountKey, AccountState, Field, Now, Reason, ReasonCode, RowUpdate, UnixMs, VenueEvent,
 };
 use balance_gateway::runtime::{Clock, Tasks, install_crypto};
 use balance_gateway::server::{self, Config, DoorLimits, Doors, Front};
@@ -67,16 +67,31 @@ type Owners = Vec<BTreeSet<usize>>;
 #[derive(Debug, Clone)]
 enum Step {
     /// The venue says this of the account.
-    Row { account: usize, amount: u32 },
-    Synced { account: usize },
-    Lost { account: usize },
+    Row {
+        account: usize,
+        amount: u32,
+    },
+    Synced {
+        account: usize,
+    },
+    Lost {
+        account: usize,
+    },
     /// A holder's client sends a request.
-    Ask { holder: usize, request: String },
+    Ask {
+        holder: usize,
+        request: String,
+    },
     /// A holder asks over REST.
-    Get { holder: usize, path: String },
+    Get {
+        holder: usize,
+        path: String,
+    },
     /// Other owners, or an account that goes and comes back.
     Owners(Owners),
-    Replace { account: usize },
+    Replace {
+        account: usize,
+    },
 }
 
 fn owners() -> impl Strategy<Value = Owners> {
@@ -159,7 +174,7 @@ struct World {
 
 impl World {
     /// Only `present` accounts exist.
-    fn new(holders: &[Holder], owners: &Owners, present: &dyn Fn(usize) -> bool) -> Self {
+    fn new(start: UnixMs, holders: &[Holder], owners: &Owners, present: &dyn Fn(usize) -> bool) -> Self {
         install_crypto();
         let key = KeyConfig {
             algorithm: "HS256".into(),
@@ -193,7 +208,7 @@ impl World {
         let drain = Drain { begun: CancellationToken::new(), reconnect_within_ms: 1 };
         let doors = Arc::new(Doors::new(doors, None));
         let front = Front::new(Arc::clone(&deps), settings, clock, Tasks::new(), drain, doors);
-        let now = Now { unix: UnixMs(now_ms()), ..Now::default() };
+        let now = Now { unix: start, ..Now::default() };
         let mut world = Self {
             store,
             directory,
@@ -239,7 +254,7 @@ impl World {
         let listed = (0..ACCOUNTS).filter_map(|account| {
             let idx = self.idx[account]?;
             let owners = self.owners[account].iter().map(|user| USERS[*user].to_owned()).collect();
-            Some(Listed { idx, key: self.store.record(idx).unwrap().key.as_ref().clone(), owners })
+            Some(Listed { idx, key: self.store.record(idx).unwrap().key.clone(), owners })
         });
         self.directory.replace(listed.collect());
     }
@@ -348,7 +363,7 @@ proptest! {
         first in owners(),
         steps in prop::collection::vec(step(), 1..40),
     ) {
-        let mut world = World::new(&holders, &first, &|_| true);
+        let mut world = World::new(UnixMs(now_ms()), &holders, &first, &|_| true);
         for step in &steps {
             for (holder, text) in world.step(step) {
                 for account in 0..ACCOUNTS {
@@ -370,7 +385,9 @@ proptest! {
     ) {
         let holders = vec![holder.clone(); HOLDERS];
         let visible = |account| holder.sees(account, &owners);
-        let (mut full, mut bare) = (World::new(&holders, &owners, &|_| true), World::new(&holders, &owners, &visible));
+        let start = UnixMs(now_ms());
+        let mut full = World::new(start, &holders, &owners, &|_| true);
+        let mut bare = World::new(start, &holders, &owners, &visible);
         for step in steps.iter().filter(|step| !matches!(step, Step::Owners(_))) {
             let say = |world: &mut World| {
                 world.step(step).iter().map(|(holder, text)| (*holder, comparable(text))).collect::<Vec<_>>()
@@ -384,7 +401,7 @@ proptest! {
 fn the_properties_look_at_something() {
     let owners: Owners = vec![[0].into(), [1].into(), [].into(), [].into()];
     let alice = Holder { user: 0, claim: None };
-    let mut world = World::new(&vec![alice; HOLDERS], &owners, &|_| true);
+    let mut world = World::new(UnixMs(now_ms()), &vec![alice; HOLDERS], &owners, &|_| true);
     let subscribe = json!({"type": "subscribe", "channel": "user:balances"}).to_string();
     let told = world.step(&Step::Ask { holder: 0, request: subscribe });
     assert!(told.iter().any(|(_, text)| text.contains("snapshot") && text.contains(&mark(0))), "{told:?}");

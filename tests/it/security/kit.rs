@@ -59,7 +59,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     pub http: reqwest::Client,
     pub file: PathBuf,
-    dir: TempDir,
+    _dir: TempDir,
     access: access::Config,
 }
 
@@ -79,11 +79,7 @@ impl Gateway {
         let (addr, admin) = (app.addr(), app.admin_addr());
         beside(async move { app.run().await.unwrap() });
         let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
-        Self { addr, admin, http, file, dir, access }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        Self { addr, admin, http, file, _dir: dir, access }
     }
 
     /// Puts another file in place and has it read.

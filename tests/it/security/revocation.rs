@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::kit::{Gateway, now_ms};
+use super::kit::{Gateway, now_ms, until};
 
 /// The contract's bound, from the operator's request to the close at the client.
 const BOUND: Duration = Duration::from_secs(2);
@@ -76,4 +76,32 @@ async fn only_an_operator_revokes_and_only_what_is_named_in_full() {
     }
     assert_eq!(gateway.operate("revoke", r#"{"jti": "somebody-elses", "expires_at": 1}"#).await.0, 200);
     assert!(alice.is_served().await);
+}
+
+#[tokio::test]
+async fn a_socket_that_takes_nothing_is_closed_too() {
+    // Many accounts make a large snapshot; asked for again and again, and never read, it fills every buffer on the way.
+    let account = |n| format!("[[accounts]]\nid = \"{n:0>64}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"alice\"]\n");
+    let accounts: String = (0..1_000).map(account).collect();
+    let gateway = Gateway::start("", &accounts).await;
+    let mut client = gateway.login(&gateway.token("alice")).await;
+    client.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
+    for _ in 0..80 {
+        client.send(json!({"type": "resync", "channel": "user:balances"})).await;
+    }
+    // Stuck: nothing more is written.
+    let mut before = None;
+    until("full buffers", async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let metrics = gateway.metrics().await;
+        let frames = metrics.lines().find(|line| line.contains("client_bytes_total ")).map(str::to_owned);
+        let stuck = frames.is_some() && frames == before;
+        before = frames;
+        stuck.then_some(())
+    })
+    .await;
+    let start = Instant::now();
+    gateway.operate("revoke", r#"{"user": "alice"}"#).await;
+    until("the close", async || gateway.metrics().await.contains("client_closes_total{code=\"4104\"} 1").then_some(())).await;
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
 }

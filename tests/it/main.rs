@@ -13,6 +13,7 @@ mod processes;
 mod protocol_examples;
 mod requests;
 mod rest;
+mod security;
 mod subscriptions;
 mod support;
 mod tidy;

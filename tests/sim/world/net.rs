@@ -90,6 +90,8 @@ pub struct Side {
     pub pipes: BTreeMap<ConnId, Pipe>,
     /// A fault was thrown after which the venue's frames need not be what it last said.
     pub rough: bool,
+    /// When each new connection was asked for.
+    pub dials: Vec<Mono>,
     /// Mean time between moves in ms; 0 stands still.
     pub pace_ms: u64,
     latency_ms: u64,
@@ -109,8 +111,8 @@ impl Side {
         let mut rng = fastrand::Rng::with_seed(seed);
         let log = Log::new(sim.book(&account).expect("the sample has a book"), now);
         let latency_ms = rng.u64(1..60);
-        let (net, pipes) = Default::default();
-        Self { venue, sim, account, market, log, net, pipes, rough: false, pace_ms: 0, latency_ms, last_conn: 0, rng }
+        let (net, pipes, dials) = Default::default();
+        Self { venue, sim, account, market, log, net, pipes, rough: false, dials, pace_ms: 0, latency_ms, last_conn: 0, rng }
     }
 
     /// How long something takes on its way, in µs so that two things seldom take equally long.

@@ -603,7 +603,7 @@ impl World {
         if side.net.half_open || side.net.rest_lost {
             return;
         }
-        let at = Mono(now.mono.0 + side.latency() + side.net.rest_slow_ms * 1000);
+        let at = Mono(now.mono.0 + side.rest_latency());
         let (mut out, mut arrivals) = (SimOut::default(), Vec::new());
         let reply = if side.net.rest_down {
             (500, "the network's own words".to_owned())

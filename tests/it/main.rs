@@ -1,3 +1,4 @@
 //! The program from outside: real processes, real sockets on free ports.
 
 mod cli;
+mod fuzzed;

@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod delivery;
+mod fuzzed;
 mod http_errors;
 mod lifecycle;
 mod login;

@@ -166,6 +166,8 @@ fn record(account: &str) -> AccountRecord {
         reason: None,
         facts: Facts::default(),
         drift_count: 0,
+        reconnect_count: 0,
+        resync_count: 0,
         last_confirmed: None,
         gsn: 3,
     }

@@ -136,4 +136,6 @@ async fn an_operators_resync_finds_what_the_venue_never_pushed() {
     world.sim().moves(&deposit("17.5")).unwrap();
     assert_eq!(world.act("/admin/accounts/p99-main/resync", Some(OPERATOR)).await.0, 200);
     client.settle_book("p99-main", || world.sim().book("p99-main").unwrap()).await;
+    // Counted once, though both the link and the session know of it.
+    assert_eq!(world.metric("venue_resyncs_total{").await, 1.0);
 }

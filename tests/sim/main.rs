@@ -131,8 +131,7 @@ fn the_same_seed_gives_the_same_world() {
 fn every_fault_of_every_venue_is_known_to_the_worlds() {
     for venue in LIST.iter() {
         let names: Vec<_> = faults_of(venue).iter().map(|(name, _)| *name).collect();
-        let mut known: Vec<_> =
-            venue_faults::OWN.iter().filter(|own| own.venue == venue.name).map(|own| own.name).collect();
+        let mut known: Vec<_> = venue_faults::OWN.iter().filter(|own| own.venue == venue.name).map(|own| own.name).collect();
         let missing: Vec<_> = names.iter().filter(|name| !known.contains(name)).collect();
         assert!(missing.is_empty(), "{} has faults that tests/sim/venue_faults.rs does not name: {missing:?}", venue.name);
         known.retain(|name| !names.contains(name));

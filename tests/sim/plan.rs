@@ -44,7 +44,7 @@ pub fn live(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 
     let settled_ms = plan.world.settle(SETTLE_MS)?;
     let calm = plan.world.now.mono.plus_ms(CALM_MS);
     plan.world.run(calm);
-    plan.world.settle(0).map_err(|why| format!("exact once, and then not: {why}"))?;
+    plan.world.settle(SETTLE_MS).map_err(|why| format!("exact once, and then not: {why}"))?;
     let world = &plan.world;
     let lived_ms = world.now.mono.since_ms(Mono(0));
     Ok(Outcome { fingerprint: world.fingerprint(), stats: world.stats, settled_ms, lived_ms })
@@ -248,7 +248,8 @@ impl PartialEq for Own {
 fn venue_wish(rng: &mut fastrand::Rng, venue: &'static Venue, busy_ms: u64) -> VenueWish {
     let twins = if rng.u8(0..5) == 0 { 2 } else { 1 };
     let hasty = rng.u8(0..3) == 0 && venue::VENUES.iter().any(|known| known.name == venue.name);
-    let options = if hasty { BTreeMap::from([("reconcile_ms".to_owned(), toml::Value::from(12_000))]) } else { BTreeMap::new() };
+    let options =
+        if hasty { BTreeMap::from([("reconcile_ms".to_owned(), toml::Value::from(12_000))]) } else { BTreeMap::new() };
     VenueWish { venue, options, owners: (0..twins).map(|_| owners(rng)).collect(), pace_ms: busy_ms }
 }
 

@@ -19,11 +19,7 @@ pub const VENUE: Venue = Venue {
     manual: "https://toy.example/manual",
     ws_url: "wss://toy.example/stream",
     rest_url: "https://toy.example",
-    limits: HostLimits {
-        connects: Window { count: 20, per_ms: 10_000 },
-        open: 100,
-        calls: Window { count: 1, per_ms: 1_000 },
-    },
+    limits: HostLimits { connects: Window { count: 20, per_ms: 10_000 }, open: 100, calls: Window { count: 1, per_ms: 1_000 } },
     liveness_bound_ms: 12_000,
     connect,
     simulate: |setup| Box::new(sim::Toy::new(setup)),
@@ -48,7 +44,11 @@ fn sample() -> Sample {
         account: SimAccount {
             id: "toy-main".into(),
             credentials: BTreeMap::from([("key".to_owned(), "open sesame".to_owned())]),
-            book: Book::of(&[("vault", "GOLD", "12.500", "0"), ("vault", "COIN", "9000.75", "10"), ("purse", "COIN", "3", "0")]),
+            book: Book::of(&[
+                ("vault", "GOLD", "12.500", "0"),
+                ("vault", "COIN", "9000.75", "10"),
+                ("purse", "COIN", "3", "0"),
+            ]),
         },
         wallets: Vec::new(),
         ws_path: "/stream",

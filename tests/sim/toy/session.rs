@@ -1,8 +1,6 @@
 //! The toy bank from the gateway's side.
 
-use balance_gateway::model::{
-    Amount, Field, Freshness, Mono, Name, Now, ReasonCode, RowUpdate, Scope, Snapshot, VenueEvent,
-};
+use balance_gateway::model::{Amount, Field, Freshness, Mono, Name, Now, ReasonCode, RowUpdate, Scope, Snapshot, VenueEvent};
 use balance_gateway::venue::{
     AccountSpec, CallError, CallId, Connector, ErrorClass, Frame, Handshake, Liveness, Out, Pulse, Reply, Session,
 };

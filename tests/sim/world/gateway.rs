@@ -96,8 +96,7 @@ impl Gateway {
     /// Tells access whose the accounts are.
     pub fn list(&self, accounts: &[Account]) {
         let listed = accounts.iter().zip(&self.upstreams);
-        let listed =
-            listed.map(|(account, up)| Listed { idx: up.idx, key: key(account), owners: account.owners.clone() });
+        let listed = listed.map(|(account, up)| Listed { idx: up.idx, key: key(account), owners: account.owners.clone() });
         self.directory.replace(listed.collect());
         self.hub.wake_all();
     }

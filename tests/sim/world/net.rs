@@ -124,8 +124,7 @@ impl Side {
         let (up, down, told) = Default::default();
         let opened = self.log.version();
         let clean = !self.rough;
-        let pipe =
-            Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, held: None };
+        let pipe = Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, held: None };
         self.pipes.insert(conn, pipe);
         conn
     }

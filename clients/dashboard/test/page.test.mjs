@@ -67,6 +67,7 @@ test("a snapshot is shown with every digit, and what is unknown as a dash", asyn
 
 test("points stand under each other in a column, whatever stands around them", async () => {
   const page = await visit("alice");
+  await row(page, "BNB", "spot").waitFor();
   const places = await page.locator('.line[data-kind="row"]:not([hidden]) .total .fraction').evaluateAll((spans) =>
     spans.filter((span) => span.textContent !== "").map((span) => Math.round(span.getBoundingClientRect().left)));
   assert.ok(places.length > 10);
@@ -183,7 +184,7 @@ test("a row's details stay up to date and list what happened", async () => {
   const page = await visit("alice");
   await row(page, "USDT", "spot").locator(".name").click();
   await reads(page.locator("#details-title"), "USDT");
-  await venues.deposit("p99-main", "spot", "USDT", "0.000001");
+  await venues.set("p99-main", "spot", "USDT", "25000.750001", "1200.5");
   await reads(page.locator("#details tbody tr >> nth=0"), /\+0\.000001/);
   await page.click("#copy-total");
   const shown = await page.locator("#details dd .number >> nth=0").textContent();
@@ -272,7 +273,7 @@ test("a cut connection is told, and resumed from where it was", async () => {
   wire.break();
   await linked(page, "waiting");
   await reads(row(page, "DF", "spot").locator(".state"), /^stale/);
-  await venues.deposit("p99-main", "spot", "DF", "1.5");
+  await venues.set("p99-main", "spot", "DF", "10001.5", "100");
   wire.mend();
   await linked(page, "live");
   await reads(row(page, "DF", "spot").locator(".total"), "10101.5");
@@ -308,7 +309,7 @@ test("two users in two contexts see their own accounts and nothing of the other'
   await Promise.all([linked(alice, "live"), linked(bob, "live")]);
   await venues.deposit("moon-main", "1000004", "SOL", "1");
   await venues.deposit("syn-main", "0x742d35Cc6634C0532925a3b844Bc454e4438f44e", "USDC.e", "1");
-  await venues.deposit("p99-main", "spot", "USDT", "1");
+  await venues.set("p99-main", "spot", "DUST", "1");
   await venues.deposit("moon-main", "1000004", "SOL", "1");
   for (const page of [alice, bob]) await reads(row(page, "SOL", "1000004").locator(".total"), "312.000000001");
   for (const [page, theirs, foreign] of [[alice, ["p99-main", "bfx-main"], ["syn-main", "synthesis", "USDC.e"]], [bob, ["syn-main"], ["p99", "bfx", "bitfinex", "DUST"]]]) {

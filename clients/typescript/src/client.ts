@@ -1,6 +1,7 @@
 // One live subscription: dials, shows the token, resumes, watches for silence, obeys close codes. What is held is the store's matter.
 
 import { Backoff } from "./backoff.js";
+import { Connection, type Timer } from "./connection.js";
 import { Feed } from "./feed.js";
 import type { Options, Phase, Problem, Status, TokenRequest } from "./options.js";
 import {
@@ -463,62 +464,6 @@ export class Client<C extends ChannelName = "user:balances"> implements AsyncIte
       }
     }
   }
-}
-
-type Timer = ReturnType<typeof setTimeout> | undefined;
-
-/** One socket and what belongs to it alone. */
-class Connection {
-  authenticated = false;
-  /** Sent for renewal, not yet answered. */
-  offered: string | undefined;
-  /** Why the gateway is about to close. */
-  refusal: Problem | undefined;
-  reconnectWithinMs: number | undefined;
-  awaitsSnapshot = false;
-  resyncing = false;
-  resyncs = 0;
-  readonly timers: { connect?: Timer; watch?: Timer; renew?: Timer } = {};
-  #open = false;
-  #heardAt = clocks();
-
-  constructor(readonly socket: Socket, public token: string) {}
-
-  listen(to: { open: () => void; text: (text: string) => void; lost: (code: number, reason: string) => void }): void {
-    this.socket.onopen = () => {
-      this.#open = true;
-      this.heard();
-      to.open();
-    };
-    this.socket.onmessage = (event: { data: unknown }) => typeof event.data === "string" && to.text(event.data);
-    this.socket.onclose = (event: { code: number; reason: string }) => to.lost(event.code, event.reason);
-    // A close event follows with all that is told.
-    this.socket.onerror = () => {};
-  }
-
-  detach(): void {
-    for (const timer of Object.values(this.timers)) clearTimeout(timer);
-    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-    this.#open = false;
-  }
-
-  send(request: object): void {
-    if (this.#open) this.socket.send(JSON.stringify(request));
-  }
-
-  heard(): void {
-    this.#heardAt = clocks();
-  }
-
-  /** Time since the last word. The longer of two clocks: one stands still while a machine sleeps, the other may be set. */
-  quietMs(): number {
-    const now = clocks();
-    return Math.max(now[0] - this.#heardAt[0], now[1] - this.#heardAt[1]);
-  }
-}
-
-function clocks(): [number, number] {
-  return [performance.now(), Date.now()];
 }
 
 function hidden(): boolean {

@@ -31,6 +31,60 @@ var Backoff = class {
   }
 };
 
+// ../typescript/dist/connection.js
+var Connection = class {
+  socket;
+  token;
+  authenticated = false;
+  /** Sent for renewal, not yet answered. */
+  offered;
+  /** Why the gateway is about to close. */
+  refusal;
+  reconnectWithinMs;
+  awaitsSnapshot = false;
+  resyncing = false;
+  resyncs = 0;
+  timers = {};
+  #open = false;
+  #heardAt = clocks();
+  constructor(socket, token2) {
+    this.socket = socket;
+    this.token = token2;
+  }
+  listen(to) {
+    this.socket.onopen = () => {
+      this.#open = true;
+      this.heard();
+      to.open();
+    };
+    this.socket.onmessage = (event) => typeof event.data === "string" && to.text(event.data);
+    this.socket.onclose = (event) => to.lost(event.code, event.reason);
+    this.socket.onerror = () => {
+    };
+  }
+  detach() {
+    for (const timer of Object.values(this.timers))
+      clearTimeout(timer);
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+    this.#open = false;
+  }
+  send(request) {
+    if (this.#open)
+      this.socket.send(JSON.stringify(request));
+  }
+  heard() {
+    this.#heardAt = clocks();
+  }
+  /** Time since the last word. The longer of two clocks: one stands still while a machine sleeps, the other may be set. */
+  quietMs() {
+    const now = clocks();
+    return Math.max(now[0] - this.#heardAt[0], now[1] - this.#heardAt[1]);
+  }
+};
+function clocks() {
+  return [performance.now(), Date.now()];
+}
+
 // ../typescript/dist/store.js
 var MAX_PARTS = 16384;
 function rowKey(row) {
@@ -665,58 +719,6 @@ var Client = class {
     }
   }
 };
-var Connection = class {
-  socket;
-  token;
-  authenticated = false;
-  /** Sent for renewal, not yet answered. */
-  offered;
-  /** Why the gateway is about to close. */
-  refusal;
-  reconnectWithinMs;
-  awaitsSnapshot = false;
-  resyncing = false;
-  resyncs = 0;
-  timers = {};
-  #open = false;
-  #heardAt = clocks();
-  constructor(socket, token2) {
-    this.socket = socket;
-    this.token = token2;
-  }
-  listen(to) {
-    this.socket.onopen = () => {
-      this.#open = true;
-      this.heard();
-      to.open();
-    };
-    this.socket.onmessage = (event) => typeof event.data === "string" && to.text(event.data);
-    this.socket.onclose = (event) => to.lost(event.code, event.reason);
-    this.socket.onerror = () => {
-    };
-  }
-  detach() {
-    for (const timer of Object.values(this.timers))
-      clearTimeout(timer);
-    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-    this.#open = false;
-  }
-  send(request) {
-    if (this.#open)
-      this.socket.send(JSON.stringify(request));
-  }
-  heard() {
-    this.#heardAt = clocks();
-  }
-  /** Time since the last word. The longer of two clocks: one stands still while a machine sleeps, the other may be set. */
-  quietMs() {
-    const now = clocks();
-    return Math.max(now[0] - this.#heardAt[0], now[1] - this.#heardAt[1]);
-  }
-};
-function clocks() {
-  return [performance.now(), Date.now()];
-}
 function hidden() {
   return typeof document !== "undefined" && document.visibilityState === "hidden";
 }

@@ -40,6 +40,8 @@ pub struct ClientSession {
     last_sent: Mono,
     last_heard: Mono,
     last_ping: Mono,
+    /// The first ping since anything was heard.
+    asked: Mono,
 }
 
 enum Auth {
@@ -85,6 +87,7 @@ impl ClientSession {
             last_sent: now.mono,
             last_heard: now.mono,
             last_ping: now.mono,
+            asked: now.mono,
         }
     }
 
@@ -381,15 +384,20 @@ impl ClientSession {
         true
     }
 
-    /// A client that answers no ping for two intervals is gone, whatever TCP says.
+    /// A client that answers neither of two pings is gone, whatever TCP says. Silence alone says nothing: while a slow client was busy
+    /// with its rows it may not have been asked.
     fn is_gone(&mut self, now: Now, out: &mut ClientOut) -> bool {
         let interval = self.deps.limits.ping_interval_ms;
         if now.mono < self.last_ping.plus_ms(interval) {
             return false;
         }
-        if now.mono.since_ms(self.last_heard) >= 2 * interval + interval / 2 {
+        let answered = self.last_heard >= self.asked;
+        if !answered && now.mono.since_ms(self.asked) >= interval + interval / 2 {
             out.close = Some((CloseCode::NoPong, "no pong"));
             return true;
+        }
+        if answered {
+            self.asked = now.mono;
         }
         self.last_ping = now.mono;
         out.ping = true;

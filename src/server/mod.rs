@@ -1,9 +1,10 @@
-//! The two listeners: clients (WebSocket, REST) and operators (health, metrics, admin).
+//! The two listeners: clients (WebSocket, REST, dashboard) and operators (health, metrics, admin).
 //!
 //! Handlers check the token, the origin and the bounds; what a client then sees is the hub's and the session's matter.
 
 pub mod admin;
 mod config;
+mod dashboard;
 mod guard;
 mod listener;
 mod rest;
@@ -62,6 +63,7 @@ pub fn routes(front: Arc<Front>) -> Router {
         .route("/v1/balances", get(rest::balances))
         .route("/v1/accounts", get(rest::accounts))
         .route("/v1/orders", get(rest::orders))
+        .merge(dashboard::routes())
         .route("/v1/stream/balances", get(sse::balances))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; see docs/protocol.md") })
         .method_not_allowed_fallback(wrong_method)

@@ -44,7 +44,7 @@ pub fn live(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 
     let settled_ms = plan.world.settle(SETTLE_MS)?;
     let calm = plan.world.now.mono.plus_ms(CALM_MS);
     plan.world.run(calm);
-    plan.world.settle(0).map_err(|why| format!("exact once, and then not: {why}"))?;
+    plan.world.settle(SETTLE_MS).map_err(|why| format!("exact once, and then not: {why}"))?;
     let world = &plan.world;
     let lived_ms = world.now.mono.since_ms(Mono(0));
     Ok(Outcome { fingerprint: world.fingerprint(), stats: world.stats, settled_ms, lived_ms })

@@ -19,8 +19,8 @@ pub enum Kind {
     Honest,
     /// A part of what one move gives is lost, or a frame tells of an earlier book.
     Rough,
-    /// Nobody but the operator can end it: not for random worlds.
-    Final,
+    /// Not for random worlds: the venue shuts the operator out for good, or states what it does not hold.
+    Apart,
 }
 
 /// How it ends.
@@ -41,7 +41,7 @@ const fn own(venue: &'static str, name: &'static str, kind: Kind, end: End) -> O
 }
 
 use End::{Again, Fault, Itself, Token};
-use Kind::{Final, Honest, Rough};
+use Kind::{Apart, Honest, Rough};
 
 /// Every fault of every venue in the list of venues.
 pub const OWN: &[Own] = &[
@@ -108,7 +108,7 @@ pub const OWN: &[Own] = &[
     own("moonbase", "kick", Honest, Itself),
     own("moonbase", "garbage", Honest, Itself),
     own("moonbase", "bad_amount", Honest, Itself),
-    own("moonbase", "wrong_sum", Honest, Itself),
+    own("moonbase", "wrong_sum", Apart, Itself),
     own("moonbase", "no_data", Honest, Itself),
     own("moonbase", "empty_snapshot", Honest, Itself),
     own("moonbase", "two_accounts", Honest, Itself),
@@ -125,9 +125,9 @@ pub const OWN: &[Own] = &[
     own("moonbase", "stats_only", Honest, Itself),
     own("moonbase", "error_frame", Honest, Itself),
     own("moonbase", "end_subscription", Honest, Itself),
-    own("moonbase", "deny_portfolio", Final, Itself),
+    own("moonbase", "deny_portfolio", Apart, Itself),
     own("moonbase", "expire_tokens", Honest, Itself),
-    own("moonbase", "revoke_keys", Final, Itself),
+    own("moonbase", "revoke_keys", Apart, Itself),
     own("toy", "lose_next_row", Honest, Itself),
     own("toy", "kick", Honest, Itself),
     own("toy", "mute", Honest, Again),

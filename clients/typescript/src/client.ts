@@ -197,8 +197,8 @@ export class Client<C extends ChannelName = "user:balances"> implements AsyncIte
     }
     if (beginning !== this.#beginning) return;
     if (!token || token === refused?.token) {
-      const problem = refused ?? { code: "TOKEN", message: "a token is needed" };
-      return this.#enter("token", { problem: { code: problem.code, message: problem.message } });
+      const { code, message } = refused ?? { code: "TOKEN", message: "a token is needed" };
+      return this.#enter("token", { problem: { code, message } });
     }
     this.#enter(this.#store.since ? "resuming" : "connecting");
     this.#open(token);
@@ -275,7 +275,7 @@ export class Client<C extends ChannelName = "user:balances"> implements AsyncIte
         return this.#finish(problem);
       case "reauth":
         // Too slow to show it (4102) says nothing against the token.
-        if (code !== 4102) this.#refused = { token: connection.token, code: problem.code, message: problem.message };
+        if (code !== 4102) this.#refused = { token: connection.offered ?? connection.token, ...problem };
         return this.#drop(problem);
       case "as_told":
         return this.#drop(problem, Math.round(Math.random() * (connection.reconnectWithinMs ?? this.#backoff.next())));
@@ -321,6 +321,7 @@ export class Client<C extends ChannelName = "user:balances"> implements AsyncIte
     }
     connection.authenticated = true;
     connection.token = connection.offered ?? connection.token;
+    connection.offered = undefined;
     this.#refused = undefined;
     if (!connection.timers.watch) {
       const heartbeatMs = frame.heartbeat_ms > 0 ? frame.heartbeat_ms : HEARTBEAT_MS;

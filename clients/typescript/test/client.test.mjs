@@ -97,6 +97,19 @@ test("a venue that drops turns its rows stale and comes back live", async () => 
   client.close();
 });
 
+test("an account says how often it had to connect and to ask anew", async () => {
+  const client = start();
+  await client.ready();
+  const counts = (id) => ({ reconnects: account(client, id).reconnect_count ?? 0, resyncs: account(client, id).resync_count ?? 0 });
+  const [bitfinex, p99] = [counts("bfx-main"), counts("p99-main")];
+  await venues.fault("disconnect", "bitfinex");
+  await until("the reconnect is counted", () => counts("bfx-main").reconnects === bitfinex.reconnects + 1);
+  await venues.fault("unsubscribe_all", "p99");
+  await until("the resync is counted", () => counts("p99-main").resyncs > p99.resyncs);
+  await until("all is live again", () => client.complete);
+  client.close();
+});
+
 test("a cut connection resumes from where it was, without a snapshot", async () => {
   const wire = await newWire();
   const client = start({ url: wire.url });

@@ -68,7 +68,6 @@ enum Asked {
 enum Told {
     Text(String),
     Ping,
-    End,
 }
 
 impl Client {
@@ -173,6 +172,7 @@ impl Client {
             let Some(conn) = &mut self.conn else { return Ok(read) };
             let mut out = ClientOut::default();
             if conn.writing.is_some_and(|until| until > now.mono) {
+                // Nothing but reading what was written.
             } else if conn.writing.take().is_some() {
                 conn.session.on_wake(now, &mut out);
             } else if conn.inbox.front().is_some_and(|(at, _)| *at <= now.mono) {
@@ -192,7 +192,8 @@ impl Client {
                 read = true;
                 self.read(now, told, trace)?;
             }
-            let blocked = self.conn.as_ref().is_some_and(|conn| conn.writing.is_some_and(|until| until > now.mono));
+            let is_blocked = |conn: &Conn| conn.writing.is_some_and(|until| until > now.mono);
+            let blocked = self.conn.as_ref().is_some_and(is_blocked);
             if blocked {
                 return Ok(read);
             }
@@ -208,10 +209,6 @@ impl Client {
                 if let Some(conn) = &mut self.conn {
                     conn.inbox.push_back((now.mono.plus_ms(latency), Asked::Pong));
                 }
-                return Ok(());
-            }
-            Told::End => {
-                self.cut(now.mono);
                 return Ok(());
             }
         };
@@ -331,8 +328,9 @@ impl Conn {
         if out.ping {
             self.outbox.push_back((at, Told::Ping));
         }
-        if out.close.is_some() {
-            self.outbox.push_back((at, Told::End));
+        if let Some((code, reason)) = out.close {
+            // No client of these worlds breaks a rule or lets its token end.
+            return Err(format!("the gateway closes with {code:?}: {reason}"));
         }
         Ok(())
     }

@@ -227,9 +227,9 @@ impl World {
         }
     }
 
-    fn tell_text(&mut self, who: &str, text: &str) {
+    fn tell_text(&mut self, who: (&str, usize), text: &str) {
         self.hash.write(text.as_bytes());
-        self.tell(|| format!("{who} {text}"));
+        self.tell(|| format!("{} {} hears {text}", who.0, who.1));
     }
 
     pub fn fail(&mut self, why: impl Into<String>) {
@@ -412,7 +412,7 @@ impl World {
                 _ if pipe.venue_done => {}
                 Item::Text(text) => {
                     side.sim.on_frame(now, conn, &text, &mut out);
-                    self.tell_text(&format!("venue {nth} conn {} hears", conn.0), &text);
+                    self.tell_text(("venue", nth), &text);
                 }
                 Item::Ping => {
                     let version = side.log.version();
@@ -456,7 +456,7 @@ impl World {
         match parcel.item {
             Item::Text(text) => {
                 upstream.link.on_frame(now, Frame::Text(&text), &mut commands);
-                self.tell_text(&format!("link {link} conn {} hears", conn.0), &text);
+                self.tell_text(("link", link), &text);
             }
             Item::Binary => upstream.link.on_frame(now, Frame::Binary(&[7, 0, 255]), &mut commands),
             Item::Ping => upstream.link.on_frame(now, Frame::Ping, &mut commands),
@@ -615,7 +615,8 @@ impl World {
         let given =
             reply.as_ref().map(|(status, body)| Reply { status: *status, body: body.as_bytes() }).map_err(|error| *error);
         upstream.link.on_reply(self.now, call, given, &mut commands);
-        self.tell_text(&format!("link {} is answered", owner.link), &format!("{reply:?}"));
+        let text = reply.as_ref().map_or("nothing", |(_, body)| body);
+        self.tell_text(("link", owner.link), text);
         self.carry_out(owner.link, commands);
     }
 
@@ -786,8 +787,7 @@ impl World {
         if let Some(row) = rows.iter().find(|row| row.state != RowState::Live) {
             return Some(format!("{id}: a row is not live: {}", truth::brief(row)));
         }
-        let book = side.sim.book(&side.account).expect("the sample has a book");
-        let found = truth::differences(&rows, book, self.knows[self.accounts[nth].side]);
+        let found = truth::differences(&rows, &side.log, self.knows[self.accounts[nth].side]);
         found.first().map(|difference| format!("{id}: {difference}"))
     }
 
@@ -816,7 +816,7 @@ impl World {
             if self.now.mono >= end {
                 return Err(format!("not settled after {bound_ms} ms: {why}"));
             }
-            let next = self.now.mono.plus_ms(250);
+            let next = self.now.mono.plus_ms(1_000);
             self.run(next);
             self.planned.clear();
         }

@@ -10,6 +10,18 @@ use balance_gateway::venue::sim::{Book, Holding, Move};
 
 pub type Key = (Name, Name);
 
+/// A holding as rows show it.
+pub struct Held {
+    total: Amount,
+    holding: Holding,
+}
+
+impl From<Holding> for Held {
+    fn from(holding: Holding) -> Self {
+        Self { total: holding.total(), holding }
+    }
+}
+
 /// One account's books.
 #[derive(Default)]
 pub struct Log {
@@ -20,14 +32,14 @@ pub struct Log {
 
 struct Entry {
     version: u64,
-    holding: Holding,
+    held: Held,
     /// Held only within the move: what a fill gained before its fee left.
     passing: bool,
 }
 
 impl Log {
     pub fn new(book: &Book, now: Mono) -> Self {
-        let entry = |holding: &Holding| vec![Entry { version: 0, holding: holding.clone(), passing: false }];
+        let entry = |holding: &Holding| vec![Entry { version: 0, held: holding.clone().into(), passing: false }];
         Self { times: vec![now], keys: book.rows.iter().map(|(key, holding)| (key.clone(), entry(holding))).collect() }
     }
 
@@ -56,18 +68,29 @@ impl Log {
                 && *gain == key.1
             {
                 let gross = Holding { available: holding.available.plus(fee), locked: holding.locked.clone() };
-                entries.push(Entry { version, holding: gross, passing: true });
+                entries.push(Entry { version, held: gross.into(), passing: true });
             }
-            entries.push(Entry { version, holding, passing: false });
+            entries.push(Entry { version, held: holding.into(), passing: false });
         }
     }
 
     /// Did the key hold what the row shows at some version from `low` to `high`?
     pub fn allows(&self, row: &Balance, low: u64, high: u64) -> bool {
         let entries = self.keys.get(&(row.wallet.clone(), row.asset.clone())).map_or(&[][..], Vec::as_slice);
-        let at_low = entries.iter().rfind(|entry| entry.version <= low && !entry.passing).map(|entry| &entry.holding);
-        let later = entries.iter().filter(|entry| entry.version > low && entry.version <= high).map(|entry| &entry.holding);
-        shows(row, at_low.unwrap_or(&Holding::default())) || later.into_iter().any(|holding| shows(row, holding))
+        // The newest first: that is what a row nearly always shows.
+        let later = entries.iter().rev().skip_while(|entry| entry.version > high).take_while(|entry| entry.version > low);
+        if later.into_iter().any(|entry| shows(row, &entry.held)) {
+            return true;
+        }
+        match entries.iter().rfind(|entry| entry.version <= low && !entry.passing) {
+            Some(entry) => shows(row, &entry.held),
+            None => shows(row, &Holding::default().into()),
+        }
+    }
+
+    /// What is held now.
+    fn latest(&self) -> impl Iterator<Item = (&Key, &Held)> {
+        self.keys.iter().filter_map(|(key, entries)| Some((key, &entries.last()?.held)))
     }
 }
 
@@ -86,9 +109,10 @@ pub fn touched(mv: &Move) -> Vec<Key> {
 }
 
 /// Do all numbers that the row gives agree with the holding? Unknown agrees with everything.
-pub fn shows(row: &Balance, holding: &Holding) -> bool {
+fn shows(row: &Balance, held: &Held) -> bool {
     let agrees = |said: &Option<Amount>, held: &Amount| said.as_ref().is_none_or(|said| said.same_value(held));
-    agrees(&row.total, &holding.total()) && agrees(&row.available, &holding.available) && agrees(&row.locked, &holding.locked)
+    let Held { total, holding } = held;
+    agrees(&row.total, total) && agrees(&row.available, &holding.available) && agrees(&row.locked, &holding.locked)
 }
 
 /// Which of total, available and locked a row gives.
@@ -96,22 +120,21 @@ pub fn known(row: &Balance) -> [bool; 3] {
     [row.total.is_some(), row.available.is_some(), row.locked.is_some()]
 }
 
-/// Where the rows differ from the book. Each row that holds something must give the numbers in `knows`.
-pub fn differences(rows: &[std::sync::Arc<Balance>], book: &Book, knows: [bool; 3]) -> Vec<String> {
+/// Where the rows differ from what is held now. Each row that holds something must give the numbers in `knows`.
+pub fn differences(rows: &[std::sync::Arc<Balance>], log: &Log, knows: [bool; 3]) -> Vec<String> {
     let mut found = Vec::new();
-    let find = |key: &Key| rows.iter().find(|row| row.wallet == key.0 && row.asset == key.1);
-    for (key, holding) in &book.rows {
-        match find(key) {
-            Some(row) if !shows(row, holding) => found.push(format!("{key:?} holds {holding:?}, shown {}", brief(row))),
+    for (key, held) in log.latest() {
+        match rows.iter().find(|row| row.wallet == key.0 && row.asset == key.1) {
+            Some(row) if !shows(row, held) => found.push(format!("{key:?} holds {:?}, shown {}", held.holding, brief(row))),
             Some(row) if !row.is_zero() && known(row).iter().zip(knows).any(|(known, wanted)| wanted && !known) => {
                 found.push(format!("{key:?} is not wholly known: {}", brief(row)));
             }
-            None if !holding.is_zero() => found.push(format!("{key:?} holds {holding:?} and has no row")),
+            None if !held.holding.is_zero() => found.push(format!("{key:?} holds {:?} and has no row", held.holding)),
             _ => {}
         }
     }
     let strangers =
-        rows.iter().filter(|row| !row.is_zero() && !book.rows.contains_key(&(row.wallet.clone(), row.asset.clone())));
+        rows.iter().filter(|row| !row.is_zero() && !log.keys.contains_key(&(row.wallet.clone(), row.asset.clone())));
     found.extend(strangers.map(|row| format!("nothing is held of {}", brief(row))));
     found
 }

@@ -14,8 +14,6 @@ mod sign;
 mod verify;
 
 #[cfg(test)]
-mod published_tests;
-#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

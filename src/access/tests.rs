@@ -1,5 +1,7 @@
 //! Tokens: what is accepted, what is refused and under which name, and who sees what.
 
+mod published;
+
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};

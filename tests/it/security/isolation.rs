@@ -409,6 +409,9 @@ fn the_properties_look_at_something() {
     let subscribe = json!({"type": "subscribe", "channel": "user:balances"}).to_string();
     let told = world.step(&Step::Ask { holder: 0, request: subscribe });
     assert!(told.iter().any(|(_, text)| text.contains("snapshot") && text.contains(&mark(0))), "{told:?}");
+    for account in [0, 1] {
+        world.step(&Step::Synced { account });
+    }
     let told = world.step(&Step::Row { account: 0, amount: 3 });
     assert!(told.iter().any(|(holder, text)| *holder == 0 && text.contains("acct0xcoin")), "{told:?}");
     assert!(world.step(&Step::Row { account: 1, amount: 3 }).is_empty());

@@ -5,8 +5,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384};
 use serde_json::{Value, json};
 
-use super::tests::{NOW, SECRET, base64url, claims, hs, token as hs_token};
-use super::*;
+use super::super::*;
+use super::{NOW, SECRET, base64url, claims, hs, token as hs_token};
 
 /// A key of the issuer's.
 struct Issued(KeyPair);

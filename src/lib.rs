@@ -11,6 +11,8 @@
 //!
 //! `ARCHITECTURE.md` is the map, with the invariants and three walks through all of it; `docs/protocol.md` is what clients see.
 
+#![forbid(unsafe_code)]
+
 pub mod model;
 
 pub mod hub;

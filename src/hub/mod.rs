@@ -108,6 +108,11 @@ impl Hub {
         self.watches.batches(None).flatten().for_each(|reader| reader.wake());
     }
 
+    /// Registers a reader for changes of rights alone, until the watch is dropped.
+    pub fn enroll(&self, reader: &Weak<dyn Wake>) -> Watch {
+        self.watches.add(&[], reader)
+    }
+
     /// Registers a reader for a view until the watch is dropped. It is woken for every commit that begins after this call returns.
     pub fn watch(&self, view: &View, reader: &Weak<dyn Wake>) -> Watch {
         self.watches.add(view.accounts(), reader)

@@ -7,11 +7,13 @@ mod clock;
 pub mod logging;
 mod signals;
 mod tasks;
+mod tls;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use signals::stop_signal;
 pub use tasks::{Failure, How, Policy, Tasks};
+pub use tls::{TlsError, client_tls, server_tls};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,8 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::{json as json_answer, problem, wrong_method};
+use crate::access::{Revocation, RevokeError};
 use crate::metrics::Metrics;
-use crate::model::AccountState;
+use crate::model::{AccountState, UnixMs};
+
+/// Largest request body here. Requests are a line.
+const MAX_BODY_BYTES: usize = 16 << 10;
 
 /// What the operators' handlers need of the daemon. The one seam between HTTP and the app.
 pub trait Operator: Send + Sync + 'static {
@@ -39,6 +43,12 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// What to write instead; nothing was changed.
     fn set_log_level(&self, level: &str) -> Result<String, String>;
+    fn now(&self) -> UnixMs;
+    /// Refuses tokens from now on and closes the connections made with them; tells how many revocations are in force.
+    ///
+    /// # Errors
+    /// It names nothing that a token can hold, or there is no room.
+    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError>;
     /// `None`: nothing that acts is allowed.
     fn token(&self) -> Option<&SecretString>;
 }
@@ -62,10 +72,12 @@ pub fn routes(operator: Arc<dyn Operator>) -> Router {
         .route("/metrics", get(metrics))
         .route("/admin/reload", post(reload))
         .route("/admin/drain", post(drain))
+        .route("/admin/revoke", post(super::revoke::revoke))
         .route("/admin/accounts/{id}/resync", post(resync))
         .route("/admin/log-level", get(log_level).put(set_log_level))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "see docs/operations.md for the routes here") })
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(operator)
 }
 
@@ -131,7 +143,11 @@ async fn set_log_level(State(operator): Op, headers: HeaderMap, body: String) ->
 }
 
 /// Does it, if the request holds the operator token.
-fn act(operator: &Arc<dyn Operator>, headers: &HeaderMap, action: impl FnOnce(&dyn Operator) -> Response) -> Response {
+pub(super) fn act(
+    operator: &Arc<dyn Operator>,
+    headers: &HeaderMap,
+    action: impl FnOnce(&dyn Operator) -> Response,
+) -> Response {
     let Some(wanted) = operator.token() else {
         let message = "no operator token is configured; set server.admin_token";
         return problem(StatusCode::FORBIDDEN, "FORBIDDEN", message);

@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod delivery;
+mod fuzzed;
 mod http_errors;
 mod lifecycle;
 mod login;
@@ -13,6 +14,7 @@ mod processes;
 mod protocol_examples;
 mod requests;
 mod rest;
+mod security;
 mod subscriptions;
 mod support;
 mod tidy;

@@ -15,9 +15,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
+use balance_gateway::venue::sim::Move;
 use balance_gateway::venue::{VENUES, Venue};
 
 use plan::{Outcome, live};
+use world::client::Wish;
 use world::{VenueWish, World, faults_of};
 
 /// Seeds of the ordinary run.
@@ -125,6 +127,36 @@ fn the_same_seed_gives_the_same_world() {
         assert_eq!(first.fingerprint, second.fingerprint, "seed {seed}");
     }
     assert_ne!(one(1, false).unwrap().fingerprint, one(2, false).unwrap().fingerprint);
+}
+
+#[test]
+fn a_snapshot_too_large_for_a_frame_is_put_together_from_its_parts() {
+    for venue in LIST.iter() {
+        let wish = VenueWish { venue, options: BTreeMap::new(), owners: vec![vec!["alice".into()]], pace_ms: 0 };
+        let client = Wish { user: "alice".into(), latency_ms: 5, ..Wish::default() };
+        let slow = Wish { slow_ms: 200, max_rate_hz: Some(2.0), ..client.clone() };
+        let mut world = World::new(11, &[wish], vec![client, slow], knows);
+        let account = world.sides[0].account.clone();
+        let (wallet, _) = world.sides[0].sim.book(&account).unwrap().rows.keys().next().unwrap().clone();
+        for nth in 0..320 {
+            let (wallet, amount) = (wallet.clone(), format!("{nth}.25").parse().unwrap());
+            let asset = format!("A{nth}").into();
+            world.moves(0, &Move::Deposit { account: account.clone(), wallet, asset, amount });
+        }
+        for round in 0..6 {
+            world.settle(60_000).unwrap_or_else(|why| panic!("{}: {why}", venue.name));
+            let now = world.now.mono;
+            match round % 3 {
+                0 => world.cut(0),
+                1 => world.clients.iter_mut().for_each(|client| client.resync(now)),
+                _ => world.clients.iter_mut().for_each(|client| client.cut(now)),
+            }
+            let soon = now.plus_ms(3_000);
+            world.run(soon);
+        }
+        assert_eq!(world.failure, None, "{}", venue.name);
+        assert!(world.clients.iter().all(|client| client.view.in_parts > 0), "{}: nothing came in parts", venue.name);
+    }
 }
 
 #[test]

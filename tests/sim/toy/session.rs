@@ -6,6 +6,7 @@ use balance_gateway::venue::{
 };
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::VENUE;
 
@@ -40,7 +41,7 @@ struct Conversation {
 enum Message {
     All(Vec<[String; 4]>),
     Row([String; 4]),
-    Denied(bool),
+    Denied(IgnoredAny),
 }
 
 fn update([wallet, asset, free, held]: [String; 4]) -> Option<RowUpdate> {
@@ -78,7 +79,7 @@ impl Conversation {
                 Some(row) => out.event(VenueEvent::Rows(vec![row])),
                 None => out.malformed("row: an amount"),
             },
-            Ok(Message::Denied(_)) => {
+            Ok(Message::Denied(IgnoredAny)) => {
                 self.close(ErrorClass::Credential, ReasonCode::WrongKey, "the bank does not know the key", out);
             }
             Err(_) => out.malformed("no message of the bank"),

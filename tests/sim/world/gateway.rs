@@ -15,7 +15,7 @@ use balance_gateway::venue::sim::ConnId;
 use balance_gateway::venue::{AccountSpec, CallId, Shared, Venue};
 
 /// Most rows of one account in these worlds.
-pub const MAX_ROWS: usize = 200;
+pub const MAX_ROWS: usize = 400;
 /// Most orders the store keeps of one account.
 pub const MAX_ORDERS: usize = 1_000;
 

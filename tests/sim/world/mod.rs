@@ -16,6 +16,7 @@
 //! - **Readers.** Each client builds its picture by the published rules alone (`view.rs`). `gsn` grows, `prev` chains, parts come together,
 //!   nothing precedes `subscribed`, no frame names an account outside the client's right. A client to whom nothing is on its way equals the
 //!   store, row by row; a throttled one does once its gsn has reached the newest change.
+//! - **Whole.** One frame of a venue is one commit, so that readers get all of it or nothing.
 //! - **Bounds.** Rows, orders, and the frames of one write.
 //!
 //! After the faults have ended, [`World::settle`] waits until every account is live and every client equals every book exactly, and fails when
@@ -117,6 +118,8 @@ pub struct World {
     pub failure: Option<String>,
     /// Print every step.
     pub trace: bool,
+    /// [`World::settle`] looks after each event instead of each second.
+    pub precise: bool,
     pub recent_ms: u64,
     knows: Vec<[bool; 3]>,
     access: Arc<ArcSwap<Access>>,
@@ -124,7 +127,6 @@ pub struct World {
     serial: u64,
     hash: DefaultHasher,
     rng: fastrand::Rng,
-    seed: u64,
     at_once: u32,
     /// Accounts to look at after this step.
     touched: Vec<usize>,
@@ -173,13 +175,13 @@ impl World {
             planned: Vec::new(),
             failure: None,
             trace: false,
+            precise: false,
             recent_ms: bound + RECONCILE_MS,
             access,
             queue: BinaryHeap::new(),
             serial: 0,
             hash: DefaultHasher::new(),
             rng,
-            seed,
             at_once: 0,
             touched: Vec::new(),
             seen: 0,
@@ -336,6 +338,11 @@ impl World {
         self.moves(nth, &mv);
     }
 
+    /// Lets a venue's market begin that stood still.
+    pub fn begin_moving(&mut self, nth: usize) {
+        self.next_move(nth);
+    }
+
     /// Moves money at a venue.
     pub fn moves(&mut self, nth: usize, mv: &Move) {
         let mut arrivals = Vec::new();
@@ -453,10 +460,16 @@ impl World {
         } else {
             upstream.floor = upstream.floor.max(parcel.version.saturating_sub(1));
         }
+        let before = self.gateway.store.gsn();
         match parcel.item {
             Item::Text(text) => {
                 upstream.link.on_frame(now, Frame::Text(&text), &mut commands);
+                let commits = self.gateway.store.gsn() - before;
+                let hangs_up = commands.iter().any(|command| matches!(command, Command::Hangup));
                 self.tell_text(("link", link), &text);
+                if commits > 1 + u64::from(hangs_up) {
+                    self.fail(format!("one frame gave {commits} commits"));
+                }
             }
             Item::Binary => upstream.link.on_frame(now, Frame::Binary(&[7, 0, 255]), &mut commands),
             Item::Ping => upstream.link.on_frame(now, Frame::Ping, &mut commands),
@@ -530,6 +543,7 @@ impl World {
     fn dial(&mut self, owner: Owner, dial: u32, handshake: &balance_gateway::venue::Handshake) {
         let (now, nth) = (self.now, self.accounts[owner.link].side);
         let side = &mut self.sides[nth];
+        side.dials.push(now.mono);
         let back = Mono(now.mono.0 + side.latency());
         if side.net.dial_hangs {
             return self.at(now.mono.plus_ms(DIAL_TIMEOUT_MS), Event::Dialed(owner, dial, Err(DialError::Unreachable)));
@@ -589,7 +603,7 @@ impl World {
         if side.net.half_open || side.net.rest_lost {
             return;
         }
-        let at = Mono(now.mono.0 + side.latency() + side.net.rest_slow_ms * 1000);
+        let at = Mono(now.mono.0 + side.rest_latency());
         let (mut out, mut arrivals) = (SimOut::default(), Vec::new());
         let reply = if side.net.rest_down {
             (500, "the network's own words".to_owned())
@@ -816,8 +830,14 @@ impl World {
             if self.now.mono >= end {
                 return Err(format!("not settled after {bound_ms} ms: {why}"));
             }
-            let next = self.now.mono.plus_ms(1_000);
-            self.run(next);
+            let next = if self.precise { end } else { self.now.mono.plus_ms(1_000).min(end) };
+            if self.precise {
+                if !self.step(next) {
+                    self.set_time(next);
+                }
+            } else {
+                self.run(next);
+            }
             self.planned.clear();
         }
     }

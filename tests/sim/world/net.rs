@@ -90,8 +90,12 @@ pub struct Side {
     pub pipes: BTreeMap<ConnId, Pipe>,
     /// A fault was thrown after which the venue's frames need not be what it last said.
     pub rough: bool,
+    /// When each new connection was asked for.
+    pub dials: Vec<Mono>,
     /// Mean time between moves in ms; 0 stands still.
     pub pace_ms: u64,
+    /// How much longer a REST answer takes than a frame, at most.
+    pub rest_ms: u64,
     latency_ms: u64,
     last_conn: u64,
     rng: fastrand::Rng,
@@ -109,13 +113,34 @@ impl Side {
         let mut rng = fastrand::Rng::with_seed(seed);
         let log = Log::new(sim.book(&account).expect("the sample has a book"), now);
         let latency_ms = rng.u64(1..60);
-        let (net, pipes) = Default::default();
-        Self { venue, sim, account, market, log, net, pipes, rough: false, pace_ms: 0, latency_ms, last_conn: 0, rng }
+        let rest_ms = [1, 1, 400, 2_500][rng.usize(0..4)];
+        let (net, pipes, dials) = Default::default();
+        Self {
+            venue,
+            sim,
+            account,
+            market,
+            log,
+            net,
+            pipes,
+            rough: false,
+            rest_ms,
+            dials,
+            pace_ms: 0,
+            latency_ms,
+            last_conn: 0,
+            rng,
+        }
     }
 
     /// How long something takes on its way, in µs so that two things seldom take equally long.
     pub fn latency(&mut self) -> u64 {
         self.latency_ms * 1000 + self.rng.u64(0..=self.latency_ms * 500)
+    }
+
+    /// How long a REST answer takes on its way: it may be overtaken by frames.
+    pub fn rest_latency(&mut self) -> u64 {
+        self.latency() + self.rng.u64(0..self.rest_ms * 1000) + self.net.rest_slow_ms * 1000
     }
 
     pub fn open(&mut self, owner: Owner) -> ConnId {

@@ -22,6 +22,8 @@ pub struct View {
     pub accounts: BTreeMap<[String; 2], Value>,
     /// A whole snapshot or a resuming update has been installed.
     pub installed: bool,
+    /// Snapshots that came in parts.
+    pub in_parts: u64,
     /// `subscribed` was read and its first frame was not.
     first: Option<First>,
     /// Parts so far of a snapshot in parts.
@@ -42,11 +44,6 @@ impl View {
     /// Where a later subscription may go on.
     pub fn since(&self) -> Option<(String, u64)> {
         self.installed.then(|| (self.epoch.clone(), self.gsn))
-    }
-
-    /// The client asked for something else: what it holds does not count any more.
-    pub fn forget(&mut self) {
-        *self = Self::new(self.channel, self.nonzero);
     }
 
     /// The connection is gone. What is held stays, for a `since`.
@@ -104,6 +101,7 @@ impl View {
         (self.epoch, self.gsn, self.installed) = (epoch, gsn, true);
         self.rows.clear();
         self.accounts.clear();
+        self.in_parts += u64::from(parts > 1);
         for part in std::mem::take(&mut self.parts) {
             self.install(&part, None)?;
         }

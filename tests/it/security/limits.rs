@@ -37,6 +37,15 @@ async fn a_user_has_a_share_of_connections() {
 }
 
 #[tokio::test]
+async fn an_event_stream_is_one_of_its_users_connections() {
+    let gateway = Gateway::start("max_connections_per_user = 1", "").await;
+    let mut first = gateway.login(&gateway.token("alice")).await;
+    let (status, _, body) = gateway.get("/v1/stream/balances", &gateway.token("alice")).await;
+    assert!(status == 503 && body.contains("LIMIT_CONNECTIONS"), "{status} {body}");
+    assert!(first.is_served().await);
+}
+
+#[tokio::test]
 async fn an_address_has_a_share_of_connections() {
     let gateway = Gateway::start("trusted_proxies = []\nmax_connections_per_address = 2", "").await;
     let token = gateway.token("alice");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::kit::{Gateway, now_ms, until};
+use super::kit::{Gateway, now_ms, soon, until};
 
 /// The contract's bound, from the operator's request to the close at the client.
 const BOUND: Duration = Duration::from_secs(2);
@@ -104,4 +104,43 @@ async fn a_socket_that_takes_nothing_is_closed_too() {
     gateway.operate("revoke", r#"{"user": "alice"}"#).await;
     until("the close", async || gateway.metrics().await.contains("client_closes_total{code=\"4104\"} 1").then_some(())).await;
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn an_event_stream_shows_what_its_user_may_see_and_ends_when_the_token_is_revoked() {
+    let account = |id: &str, owner: &str| {
+        format!("[[accounts]]\nid = \"{id}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"{owner}\"]\n")
+    };
+    let gateway = Gateway::start("", &(account("alices", "alice") + &account("bobs", "bob"))).await;
+    let stream = async |filter: &str| {
+        let url = format!("http://{}/v1/stream/balances{filter}", gateway.addr);
+        let answer = gateway.http.get(url).bearer_auth(gateway.token("alice")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        answer
+    };
+    let (mut all, mut forbidden, mut absent) =
+        (stream("").await, stream("?accounts=bobs").await, stream("?accounts=none").await);
+    for (stream, sees) in [(&mut all, true), (&mut forbidden, false), (&mut absent, false)] {
+        let text = first_snapshot(stream).await;
+        assert!(text.contains("alices") == sees && !text.contains("bobs"), "{text}");
+    }
+    gateway.operate("revoke", r#"{"user": "alice"}"#).await;
+    let rest = soon("the end of the stream", async {
+        let mut rest = String::new();
+        while let Some(chunk) = all.chunk().await.unwrap() {
+            rest.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        rest
+    })
+    .await;
+    assert!(rest.contains("TOKEN_INVALID"), "{rest}");
+}
+
+/// What an event stream says up to and with its first snapshot.
+async fn first_snapshot(stream: &mut reqwest::Response) -> String {
+    let mut text = String::new();
+    while !(text.contains("event: snapshot") && text.ends_with("\n\n")) {
+        text.push_str(&String::from_utf8_lossy(&soon("an event", stream.chunk()).await.unwrap().unwrap()));
+    }
+    text
 }

@@ -108,6 +108,45 @@ async fn silent_sockets_keep_nobody_from_shaking_hands() {
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
 
+#[tokio::test]
+async fn much_goes_both_ways_over_tls_and_a_slow_reader_gets_all_of_it() {
+    balance_gateway::runtime::install_crypto();
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().to_path_buf();
+    certify(&files);
+    let account = |n| format!("[[accounts]]\nid = \"{n:0>64}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"alice\"]\n");
+    let accounts: String = (0..1_000).map(account).collect();
+    let gateway = Gateway::start_in(dir, "", &(section("tls", &files) + &accounts)).await;
+    let mut socket = login(&gateway, &files).await.unwrap();
+    // More than one read's worth of requests at once, in few records.
+    for n in 0..50 {
+        let id = format!("{n:0>100}");
+        socket.feed(Message::text(json!({"type": "ping", "id": id}).to_string())).await.unwrap();
+    }
+    socket.flush().await.unwrap();
+    for n in 0..50 {
+        assert_eq!(next(&mut socket).await["id"], format!("{n:0>100}"));
+    }
+    socket.feed(Message::text(json!({"type": "subscribe", "channel": "user:balances"}).to_string())).await.unwrap();
+    for _ in 0..40 {
+        socket.feed(Message::text(json!({"type": "resync", "channel": "user:balances"}).to_string())).await.unwrap();
+    }
+    socket.flush().await.unwrap();
+    assert_eq!(next(&mut socket).await["type"], "subscribed");
+    for _ in 0..41 {
+        let (mut part, mut parts, mut accounts) = (0, 1, 0);
+        while part < parts {
+            let frame = next(&mut socket).await;
+            assert_eq!(frame["type"], "snapshot", "{frame}");
+            parts = frame["parts"].as_u64().unwrap_or(1);
+            part = frame["part"].as_u64().unwrap_or(1);
+            accounts += frame["accounts"].as_array().unwrap().len();
+        }
+        assert_eq!(accounts, 1_000);
+    }
+    assert!(is_served(&mut socket).await);
+}
+
 /// Speaks TLS in front of a plain port.
 async fn encrypt(target: SocketAddr, dir: &Path) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,9 +14,9 @@ WORKDIR /src
 # of their own are left out of the manifest.
 COPY Cargo.toml Cargo.lock ./
 COPY scripts/build-dist scripts/build-dist
-RUN awk '/^\[/ { keep = !/^\[(workspace|\[(bench|test|example)\])/ } keep' Cargo.toml > cut && mv cut Cargo.toml \
+RUN awk '/^\[/ { keep = !/^\[(workspace|\[(bench|test|example)\])/ } keep' Cargo.toml > Cargo.cut && mv Cargo.cut Cargo.toml \
  && mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
- && LOCKED= scripts/build-dist /deps
+ && LOCKED='' scripts/build-dist /deps
 
 # The program. Cargo compares times, and the stubs are newer than a checkout.
 COPY . .

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::model::{AccountIdx, AccountKey, AccountState, Channel, Filter, Reason, ReasonCode};
 use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
-use crate::venue::conn::{self, Ask};
+use crate::venue::conn::{self, Ask, Net};
 use crate::venue::link::{Link, LinkParts, Vitals};
 use crate::venue::{Connector, Shared};
 
@@ -29,7 +28,7 @@ pub(super) struct Accounts {
     metrics: Arc<Metrics>,
     tasks: Tasks,
     shared: Arc<Shared>,
-    http: reqwest::Client,
+    net: Net,
     running: Mutex<BTreeMap<Arc<str>, Account>>,
 }
 
@@ -38,23 +37,20 @@ struct Account {
     config: AccountConfig,
     /// `None`: disabled, or not started yet.
     connection: Option<Connection>,
+    /// Fires when the connection with earlier settings has ended.
+    before: Option<CancellationToken>,
 }
 
 struct Connection {
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
+    ended: CancellationToken,
     vitals: Arc<Vitals>,
 }
 
 impl Accounts {
-    pub(super) fn new(clock: Clock, store: Arc<Store>, metrics: Arc<Metrics>, tasks: Tasks) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(std::time::Duration::from_secs(10))
-            .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("the HTTP client cannot be made")?;
-        Ok(Self { clock, store, metrics, tasks, shared: Arc::default(), http, running: Mutex::default() })
+    pub(super) fn new(clock: Clock, store: Arc<Store>, metrics: Arc<Metrics>, tasks: Tasks, net: Net) -> Self {
+        Self { clock, store, metrics, tasks, shared: Arc::default(), net, running: Mutex::default() }
     }
 
     /// Brings the set of accounts in line with a configuration and lists them for access. Connections start with
@@ -65,9 +61,7 @@ impl Accounts {
         for config in configs {
             let id = Arc::clone(&config.id);
             let account = match running.remove(&id) {
-                Some(old) if old.config.venue.name == config.venue.name && old.config.enabled == config.enabled => {
-                    self.rekey(old, config)
-                }
+                Some(old) if same_rows(&old.config, &config) => self.rekey(old, config),
                 Some(old) => {
                     self.remove(old);
                     self.add(config)
@@ -85,7 +79,7 @@ impl Accounts {
 
     fn add(&self, config: AccountConfig) -> Account {
         let idx = self.store.add_account(key(&config), config.enabled, MAX_ROWS_PER_ACCOUNT, self.clock.now());
-        Account { idx, config, connection: None }
+        Account { idx, config, connection: None, before: None }
     }
 
     fn remove(&self, account: Account) {
@@ -95,18 +89,20 @@ impl Accounts {
         self.store.remove_account(account.idx);
     }
 
-    /// The same account with other settings: its rows stay, as `stale`, until a new connection proves them.
+    /// The same account with other keys: its rows stay, as `stale`, until a new connection proves them.
     fn rekey(&self, mut old: Account, config: AccountConfig) -> Account {
-        if same_settings(&old.config, &config) {
-            old.config.owners = config.owners;
+        if old.config.spec.credentials.same(&config.spec.credentials) {
+            // Credentials are kept: the running connection shares them.
+            (old.config.owners, old.config.secrets) = (config.owners, config.secrets);
             return old;
         }
         if let Some(connection) = old.connection.take() {
             connection.stop.cancel();
+            old.before = Some(connection.ended);
         }
         let reason = Reason::new(ReasonCode::OperatorResync, "the account's settings changed");
         self.store.lost(old.idx, self.clock.now(), AccountState::Stale, reason);
-        Account { idx: old.idx, config, connection: None }
+        Account { idx: old.idx, config, connection: None, before: old.before }
     }
 
     /// Connects every enabled account that has no connection.
@@ -114,14 +110,24 @@ impl Accounts {
         for account in self.running.lock().values_mut().filter(|a| a.config.enabled && a.connection.is_none()) {
             let spec = &account.config.spec;
             match (account.config.venue.connect)(spec, &self.shared) {
-                Ok(connector) => account.connection = Some(self.connect(account.idx, &account.config, connector)),
+                Ok(connector) => {
+                    let before = account.before.take();
+                    account.connection = Some(self.connect(account.idx, &account.config, connector, before));
+                }
                 // The configuration was checked with the same call.
                 Err(problems) => tracing::error!(account = &*account.config.id, ?problems, "account not started"),
             }
         }
     }
 
-    fn connect(&self, idx: AccountIdx, config: &AccountConfig, connector: Arc<dyn Connector>) -> Connection {
+    /// Connects once the connection `before` has ended: two must never speak for the same rows.
+    fn connect(
+        &self,
+        idx: AccountIdx,
+        config: &AccountConfig,
+        connector: Arc<dyn Connector>,
+        before: Option<CancellationToken>,
+    ) -> Connection {
         let link = Link::new(LinkParts {
             idx,
             account: config.id.to_string(),
@@ -134,9 +140,17 @@ impl Accounts {
         });
         let (asks, receiver) = mpsc::channel(ASKS);
         let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
-        let run = conn::run(link, self.clock, self.http.clone(), receiver, stop.clone());
-        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, run);
-        Connection { asks, stop, vitals }
+        let run = conn::run(link, self.clock, self.net.clone(), receiver, stop.clone());
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, async move {
+            let _guard = guard;
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            run.await;
+        });
+        Connection { asks, stop, ended, vitals }
     }
 
     /// Reads secrets from their sources again; an account whose secrets changed is told.
@@ -212,12 +226,17 @@ fn key(config: &AccountConfig) -> AccountKey {
     AccountKey { venue: config.venue.name, account: Arc::clone(&config.id) }
 }
 
-/// Would a connection made from either behave alike?
-fn same_settings(a: &AccountConfig, b: &AccountConfig) -> bool {
+/// Would a connection made from either tell of the same rows? If not, rows of the one are nothing the other could prove, or call gone:
+/// the account starts anew without them.
+fn same_rows(a: &AccountConfig, b: &AccountConfig) -> bool {
     let (x, y) = (&a.spec, &b.spec);
-    x.ws_url == y.ws_url
+    a.venue.name == b.venue.name
+        && a.enabled == b.enabled
+        && x.ws_url == y.ws_url
         && x.rest_url == y.rest_url
         && x.wallets == y.wallets
         && x.options == y.options
-        && x.credentials.same(&y.credentials)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 use secrecy::SecretString;
 
 use super::{Gateway, admin_token};
+use crate::access::{Revocation, RevokeError};
 use crate::metrics::{AccountLabels, Metrics};
-use crate::model::AccountState;
+use crate::model::{AccountState, UnixMs};
+use crate::runtime::logging;
 use crate::server::admin::{AccountHealth, Operator};
 use crate::venue::conn::Ask;
 
@@ -38,7 +40,7 @@ impl Operator for Gateway {
             let age = now.0.saturating_sub(proof.0) as f64 / 1e6;
             self.metrics.venue_age_seconds.get_or_create(&labels).set(age);
         }
-        let caught = self.core.panics() + self.clients.panics();
+        let caught = self.core.panics() + self.clients.panics() + self.metrics.process.caught.get();
         let counted = &self.metrics.process.panics;
         counted.inc_by(caught.saturating_sub(counted.get()));
     }
@@ -53,6 +55,29 @@ impl Operator for Gateway {
 
     fn reload(&self) -> Result<String, String> {
         Gateway::reload(self)
+    }
+
+    fn log_level(&self) -> Option<String> {
+        logging::level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<String, String> {
+        crate::config::check_level(level)?;
+        let was = logging::set_level(level).ok_or("this process keeps no log")?;
+        tracing::warn!(level, was, "log level changed by an operator");
+        Ok(was)
+    }
+
+    fn now(&self) -> UnixMs {
+        self.clock.now().unix
+    }
+
+    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError> {
+        let now = self.clock.now().unix;
+        let held = self.access.load().revocations().add(revocation, now)?;
+        tracing::info!(held, "tokens revoked");
+        self.hub.wake_all();
+        Ok(held)
     }
 
     fn token(&self) -> Option<&SecretString> {

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
-use super::{ClientOut, ClientSession, Deps};
-use crate::access::Identity;
+use super::{ClientOut, ClientSession, Deps, Place};
+use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
 use crate::model::Mono;
@@ -33,6 +34,10 @@ const CLOSE: u8 = 0x8;
 const PIECES: usize = 64;
 /// What is read at once: requests are small.
 const READ_BYTES: usize = 4 << 10;
+/// Reads in one round.
+const READS: usize = 8;
+/// How often a full socket's right to go on is looked at: revocations take effect within two seconds.
+const OVER_CHECK_MS: u64 = 500;
 /// How long a closed connection may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -48,11 +53,21 @@ pub struct Drain {
 /// Why the gateway ends a connection; `None`: the peer is gone.
 type Close = Option<(CloseCode, &'static str)>;
 
-/// Serves one client until it leaves, breaks a rule, or the gateway drains. `read` is what came after the handshake.
-pub async fn serve(stream: Stream, read: Bytes, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
+/// What a connection brings from the listener.
+pub struct Line {
+    pub stream: Stream,
+    /// What came after the handshake.
+    pub read: Bytes,
+    /// Its place among those that have shown no token; given back when it shows one.
+    pub waiting: Option<Place>,
+}
+
+/// Serves one client until it leaves, breaks a rule, or the gateway drains.
+pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
     deps.metrics.client_connections.inc();
+    let Line { stream, read, waiting } = line;
     let conn = Conn::new(stream, Arc::clone(&deps), identity, clock);
-    let close = conn.run(read, &drain).await;
+    let close = conn.run(read, waiting, &drain).await;
     conn.leave();
     if let Some((code, reason)) = close {
         deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
@@ -76,8 +91,13 @@ struct State {
     session: Option<ClientSession>,
     /// What the socket has not taken yet.
     tail: VecDeque<Bytes>,
-    /// When the socket last took a byte, while something is left.
+    /// TLS holds something that the socket has not taken yet.
+    unflushed: bool,
+    /// When the socket last took a byte, while something is left, and how many it had taken then.
     taken: Mono,
+    taken_bytes: u64,
+    /// A token waits for these.
+    keys: Option<Fresher>,
     /// Close once the tail is written.
     close: Close,
     /// The venue frame behind the tail was read then.
@@ -95,8 +115,12 @@ impl Wake for Conn {
 }
 
 impl State {
+    fn is_blocked(&self) -> bool {
+        !self.tail.is_empty() || self.unflushed
+    }
+
     fn is_writable(&self) -> bool {
-        self.tail.is_empty() && self.close.is_none() && !self.broken
+        !self.is_blocked() && self.close.is_none() && !self.broken
     }
 }
 
@@ -108,7 +132,17 @@ impl Conn {
             Some(identity) => ClientSession::with_identity(Arc::clone(&deps), identity, now, &mut out),
             None => ClientSession::new(Arc::clone(&deps), now),
         };
-        let state = State { session: None, tail: VecDeque::new(), taken: now.mono, close: None, read_at: None, broken: false };
+        let state = State {
+            session: None,
+            tail: VecDeque::new(),
+            unflushed: false,
+            taken: now.mono,
+            taken_bytes: stream.taken(),
+            keys: None,
+            close: None,
+            read_at: None,
+            broken: false,
+        };
         let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
         {
             let mut state = conn.state.lock();
@@ -140,6 +174,10 @@ impl Conn {
             if out.ping {
                 state.tail.push_back(wire_frame(PING, b""));
             }
+            if out.keys.is_some() {
+                state.keys = out.keys;
+                self.work.notify_one();
+            }
             state.close = state.close.or(out.close);
             state.read_at = match (state.read_at, out.read_at) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -165,11 +203,9 @@ impl Conn {
 
     /// Hands the tail to the socket until it is written or the socket is full.
     fn flush(&self, state: &mut State) {
-        if state.tail.is_empty() {
+        if !state.is_blocked() {
             return;
         }
-        let now = self.clock.now().mono;
-        let mut wrote = 0;
         while !state.tail.is_empty() && !state.broken {
             let result = match &state.tail {
                 tail if tail.len() == 1 => self.stream.try_write(&tail[0]),
@@ -179,19 +215,25 @@ impl Conn {
                 }
             };
             match result {
-                Ok(n) => {
-                    wrote += n;
-                    advance(&mut state.tail, n);
-                }
+                Ok(n) => advance(&mut state.tail, n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => state.broken = true,
             }
         }
-        if wrote > 0 {
-            state.taken = now;
-            self.deps.metrics.client_bytes.inc_by(wrote as u64);
+        state.unflushed = match self.stream.try_flush() {
+            Ok(()) => false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(_) => {
+                state.broken = true;
+                false
+            }
+        };
+        let taken = self.stream.taken();
+        if taken > state.taken_bytes {
+            self.deps.metrics.client_bytes.inc_by(taken - state.taken_bytes);
+            (state.taken, state.taken_bytes) = (self.clock.now().mono, taken);
         }
-        if state.tail.is_empty() {
+        if !state.is_blocked() {
             state.tail = VecDeque::new();
             if let Some(read_at) = state.read_at.take() {
                 let micros = self.clock.now().mono.0.saturating_sub(read_at.0);
@@ -202,7 +244,8 @@ impl Conn {
 
     // ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async fn run(self: &Arc<Self>, read: Bytes, drain: &Drain) -> Close {
+    async fn run(self: &Arc<Self>, read: Bytes, mut waiting: Option<Place>, drain: &Drain) -> Close {
+        let mut keys: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
         let mut decoder = Decoder::new(self.deps.limits.max_frame_bytes);
         decoder.feed(&read);
         drop(read);
@@ -210,9 +253,15 @@ impl Conn {
             if let Err(close) = self.take_requests(&mut decoder) {
                 return close;
             }
-            let (deadline, blocked) = match self.next_step() {
+            let (deadline, blocked) = match self.next_step(&mut waiting, &mut keys) {
                 Ok(next) => next,
                 Err(close) => return close,
+            };
+            let fresher = async {
+                match &mut keys {
+                    Some(keys) => keys.await,
+                    None => std::future::pending().await,
+                }
             };
             tokio::select! {
                 biased;
@@ -230,6 +279,10 @@ impl Conn {
                     if ready.is_err() || self.read(&mut decoder).is_break() {
                         return None;
                     }
+                    // A client that never pauses must not keep its deadlines from being heard.
+                    if self.clock.now().mono >= deadline {
+                        self.on_time();
+                    }
                 }
                 ready = self.stream.writable(), if blocked => {
                     let mut state = self.state.lock();
@@ -241,37 +294,57 @@ impl Conn {
                         self.pump(&mut state, ClientOut::default());
                     }
                 }
+                () = fresher, if !blocked => {
+                    keys = None;
+                    let mut state = self.state.lock();
+                    let (now, mut out) = (self.clock.now(), ClientOut::default());
+                    if let Some(session) = &mut state.session {
+                        session.on_keys(now, &mut out);
+                    }
+                    self.pump(&mut state, out);
+                }
                 () = self.work.notified() => {}
-                () = self.clock.wait_until(deadline) => self.on_time(blocked),
+                () = self.clock.wait_until(deadline) => self.on_time(),
             }
         }
     }
 
     /// What to wait for: a time, and whether the socket is full. `Err`: the connection is over.
-    fn next_step(&self) -> Result<(Mono, bool), Close> {
-        let state = self.state.lock();
-        let Some(session) = state.session.as_ref().filter(|_| !state.broken) else { return Err(None) };
-        let blocked = !state.tail.is_empty();
-        if state.close.is_some() && !blocked {
-            return Err(state.close);
+    fn next_step(
+        &self,
+        waiting: &mut Option<Place>,
+        keys: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    ) -> Result<(Mono, bool), Close> {
+        let mut state = self.state.lock();
+        if let Some(fresher) = state.keys.take() {
+            *keys = Some(Box::pin(fresher.wait()));
         }
-        let stall_ms = self.deps.limits.write_stall_ms;
-        if blocked && self.clock.now().mono >= state.taken.plus_ms(stall_ms) {
+        let Some(session) = state.session.as_ref().filter(|_| !state.broken) else { return Err(None) };
+        if session.user().is_some() {
+            *waiting = None;
+        }
+        let now = self.clock.now();
+        if !state.is_blocked() {
+            return if state.close.is_some() { Err(state.close) } else { Ok((session.deadline(now), false)) };
+        }
+        let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
+        if now.mono >= stall {
             return Err(Some((CloseCode::WriteStall, "the socket took no byte in time")));
         }
-        let deadline = session.deadline(self.clock.now());
-        Ok((if blocked { state.taken.plus_ms(stall_ms) } else { deadline }, blocked))
+        // However slowly a client reads, it is told nothing beyond its right to be told.
+        match session.over(now) {
+            Some(close) => Err(Some(close)),
+            None => Ok((stall.min(now.mono.plus_ms(OVER_CHECK_MS)), true)),
+        }
     }
 
-    fn on_time(&self, blocked: bool) {
+    fn on_time(&self) {
         let mut state = self.state.lock();
         let now = self.clock.now();
-        let Some(session) = &mut state.session else { return };
-        if blocked {
-            let expired = session.expired(now);
-            state.close = state.close.or(expired);
-            return;
+        if state.is_blocked() {
+            return; // the socket is full: the next step looks at the bounds that hold then
         }
+        let Some(session) = &mut state.session else { return };
         let mut out = ClientOut::default();
         session.on_timeout(now, &mut out);
         self.pump(&mut state, out);
@@ -280,15 +353,17 @@ impl Conn {
     /// Takes what the socket holds; breaks when the peer is gone.
     fn read(&self, decoder: &mut Decoder) -> std::ops::ControlFlow<()> {
         let mut bytes = [0; READ_BYTES];
-        match self.stream.try_read(&mut bytes) {
-            Ok(0) => std::ops::ControlFlow::Break(()),
-            Ok(n) => {
-                decoder.feed(&bytes[..n]);
-                std::ops::ControlFlow::Continue(())
+        // TLS may hold a few records more than the socket shows; what is beyond is read in the next round.
+        for _ in 0..READS {
+            match self.stream.try_read(&mut bytes) {
+                Ok(0) => return std::ops::ControlFlow::Break(()),
+                Ok(n) => decoder.feed(&bytes[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return std::ops::ControlFlow::Continue(()),
+                Err(_) => return std::ops::ControlFlow::Break(()),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::ops::ControlFlow::Continue(()),
-            Err(_) => std::ops::ControlFlow::Break(()),
         }
+        self.work.notify_one();
+        std::ops::ControlFlow::Continue(())
     }
 
     /// Answers complete requests, until the socket is full.
@@ -338,7 +413,7 @@ impl Conn {
                 if state.broken {
                     return;
                 }
-                if state.tail.is_empty() {
+                if !state.is_blocked() {
                     break;
                 }
             }

@@ -12,12 +12,13 @@ use crate::access::{Access, Directory};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 
-pub use limits::Bucket;
+pub use limits::{Bucket, Place, Places};
 pub use session::{ClientOut, ClientSession};
 pub(crate) use session::{count_auth_failure, error_code};
-pub use stream::Stream;
+pub use stream::{Socket, Stream};
 
 /// What every client session works with.
+#[derive(Clone)]
 pub struct Deps {
     pub hub: Arc<Hub>,
     pub access: Arc<arc_swap::ArcSwap<Access>>,

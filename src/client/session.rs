@@ -5,19 +5,19 @@
 
 use std::sync::{Arc, Weak};
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::{Bucket, Deps};
-use crate::access::{AuthError, Grant, Identity};
+use crate::access::{AuthError, Fresher, Grant, Identity, Seat};
 use crate::hub::{Frames, View, Wake, Waker, Watch};
-use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
+use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels, TypeLabels};
 use crate::model::{Channel, Filter, Mono, Now};
 use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
 /// How long before a token ends its holder is told.
-const EXPIRY_NOTICE_MS: u64 = 60_000;
+const EXPIRY_NOTICE_MS: i64 = 60_000;
 /// Refused requests in a row after which a client that does not listen is closed.
 const MAX_REFUSED: u32 = 200;
-
-const TOKEN_ENDED: (CloseCode, &str) = (CloseCode::TokenExpired, "the token has expired");
 
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub struct ClientOut {
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
+    /// A token waits for fresher keys: call [`ClientSession::on_keys`] when this has ended.
+    pub keys: Option<Fresher>,
     /// The oldest venue frame read among what is written here, for the delivery histogram.
     pub read_at: Option<Mono>,
 }
@@ -35,7 +37,11 @@ pub struct ClientSession {
     deps: Arc<Deps>,
     reader: Option<Weak<dyn Wake>>,
     own_waker: Option<Arc<Waker>>,
+    /// Rights may change while nothing is subscribed.
+    enrolled: Option<Watch>,
     auth: Auth,
+    /// A token whose key may just have been published, and the id of its request.
+    pending: Option<(Option<Id>, SecretString)>,
     subs: [Option<Sub>; 2],
     bucket: Bucket,
     refused: u32,
@@ -48,7 +54,7 @@ pub struct ClientSession {
 
 enum Auth {
     Waiting { until: Mono },
-    Known { identity: Identity, grant: Grant, noticed: bool },
+    Known { identity: Identity, grant: Grant, noticed: bool, seat: Seat<Arc<str>> },
 }
 
 struct Sub {
@@ -82,7 +88,9 @@ impl ClientSession {
             deps,
             reader: None,
             own_waker: None,
+            enrolled: None,
             auth: Auth::Waiting { until },
+            pending: None,
             subs: [None, None],
             bucket,
             refused: 0,
@@ -102,15 +110,15 @@ impl ClientSession {
 
     /// Who is woken when there may be something to send. Set before anything is subscribed.
     pub fn set_reader(&mut self, reader: Weak<dyn Wake>) {
+        self.enrolled = Some(self.deps.hub.enroll(&reader));
         self.reader = Some(reader);
     }
 
     /// A waker for a driver that waits in a task of its own.
     pub fn waker(&mut self) -> Arc<Waker> {
-        let waker = self.own_waker.get_or_insert_default();
-        let reader: Weak<dyn Wake> = Arc::downgrade(&(Arc::clone(waker) as Arc<dyn Wake>));
-        self.reader = Some(reader);
-        Arc::clone(waker)
+        let waker = Arc::clone(self.own_waker.get_or_insert_default());
+        self.set_reader(Arc::downgrade(&(Arc::clone(&waker) as Arc<dyn Wake>)));
+        waker
     }
 
     /// The user, once known.
@@ -131,6 +139,14 @@ impl ClientSession {
     /// A text frame came.
     pub fn on_text(&mut self, now: Now, text: &str, out: &mut ClientOut) {
         self.on_heard(now);
+        // What a request is answered with must not rest on rights that were taken away in this very moment.
+        if self.is_over(now, out) {
+            return;
+        }
+        self.regrant(now, out);
+        if out.close.is_some() {
+            return;
+        }
         if !self.bucket.take(now.mono) {
             self.refused += 1;
             if self.refused > MAX_REFUSED {
@@ -154,7 +170,7 @@ impl ClientSession {
         match request {
             Request::Ping => self.send(now, FrameKind::Pong, protocol::pong(id, now.unix), out),
             Request::Pong => {}
-            Request::AuthToken { token } => self.authenticate(now, id, &token, out),
+            Request::AuthToken { token } => self.authenticate(now, id, token, out),
             _ if !known => {
                 let message = "send {\"type\":\"auth_token\",\"token\":…} first";
                 self.refuse(now, id, ErrorCode::NotAuthenticated, message, out);
@@ -182,36 +198,63 @@ impl ClientSession {
         self.refuse(now, id, ErrorCode::NotSubscribed, &message, out);
     }
 
-    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: &str, out: &mut ClientOut) {
-        match self.deps.access.load().identify(token, now.unix) {
+    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: String, out: &mut ClientOut) {
+        let access = self.deps.access.load();
+        let identified = access.identify(&token, now.unix);
+        if let Err(error) = &identified
+            && let Some(fresher) = access.fresher(&token, error, now.mono)
+        {
+            self.pending = Some((id.cloned(), token.into()));
+            out.keys = Some(fresher);
+            return;
+        }
+        drop(access);
+        self.pending = None;
+        self.identified(now, id, identified, out);
+    }
+
+    /// The issuer's keys were looked at again.
+    pub fn on_keys(&mut self, now: Now, out: &mut ClientOut) {
+        let Some((id, token)) = self.pending.take() else { return };
+        let identified = self.deps.access.load().identify(token.expose_secret(), now.unix);
+        self.identified(now, id.as_ref(), identified, out);
+    }
+
+    fn identified(&mut self, now: Now, id: Option<&Id>, result: Result<Identity, AuthError>, out: &mut ClientOut) {
+        match result {
             Ok(identity) if self.user().is_some_and(|user| *user != identity.user) => {
-                self.turn_away(
-                    now,
-                    id,
-                    ErrorCode::SubjectMismatch,
-                    "the token is another user's; open another connection",
-                    out,
-                );
+                let message = "the token is another user's; open another connection";
+                self.turn_away(now, id, ErrorCode::SubjectMismatch, message, CloseCode::TokenInvalid, out);
             }
             Ok(identity) => self.admit(id, identity, now, out),
             Err(error) => {
                 count_auth_failure(&self.deps, &error);
-                self.turn_away(now, id, error_code(&error), &error.to_string(), out);
+                self.turn_away(now, id, error_code(&error), &error.to_string(), close_code(&error), out);
             }
         }
     }
 
-    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, out: &mut ClientOut) {
+    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, close: CloseCode, out: &mut ClientOut) {
         self.send(now, FrameKind::AuthResult, protocol::auth_refused(id, code, message), out);
-        out.close = Some((CloseCode::TokenInvalid, "authentication failed"));
+        out.close = Some((close, "authentication failed"));
     }
 
     fn admit(&mut self, id: Option<&Id>, identity: Identity, now: Now, out: &mut ClientOut) {
+        // A renewal keeps the seat of the connection: the user is the same.
+        let seat = match std::mem::replace(&mut self.auth, Auth::Waiting { until: now.mono }) {
+            Auth::Known { seat, .. } => Some(seat),
+            Auth::Waiting { .. } => self.deps.access.load().seat(&identity.user),
+        };
+        let Some(seat) = seat else {
+            self.deps.metrics.client_refusals.get_or_create(&LimitLabels { limit: "user" }).inc();
+            let message = "all connections of this user are taken; close one or try later";
+            return self.turn_away(now, id, ErrorCode::LimitConnections, message, CloseCode::ConnectionLimit, out);
+        };
         let grant = self.deps.directory.grant(&identity);
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
-        self.auth = Auth::Known { identity, grant, noticed: false };
+        self.auth = Auth::Known { identity, grant, noticed: false, seat };
         self.send(now, FrameKind::AuthResult, text, out);
-        self.regrant(now, out);
+        self.look_again(now, out);
     }
 
     /// What a `subscribe` frame does.
@@ -253,12 +296,10 @@ impl ClientSession {
 
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
-        if let Auth::Known { identity, grant, .. } = &mut self.auth
-            && self.deps.directory.is_newer_than(grant)
-        {
-            *grant = self.deps.directory.grant(identity);
-            self.regrant(now, out);
+        if self.is_over(now, out) {
+            return;
         }
+        self.regrant(now, out);
         for channel in Channel::ALL {
             let Some(sub) = &mut self.subs[slot(channel)] else { continue };
             if now.mono < sub.next {
@@ -290,13 +331,22 @@ impl ClientSession {
         self.last_sent = now.mono;
     }
 
-    /// The grant may be another one: what has become forbidden is taken away at once, with a
-    /// fresh snapshot.
+    /// Rights are checked at delivery too: when the accounts changed, what has become forbidden is taken away at once, with a fresh
+    /// snapshot.
     fn regrant(&mut self, now: Now, out: &mut ClientOut) {
+        let Auth::Known { identity, grant, .. } = &mut self.auth else { return };
+        if self.deps.directory.is_newer_than(grant) {
+            *grant = self.deps.directory.grant(identity);
+            self.look_again(now, out);
+        }
+    }
+
+    /// The grant is another one: subscriptions that it changes start anew.
+    fn look_again(&mut self, now: Now, out: &mut ClientOut) {
         for channel in Channel::ALL {
             let Some(sub) = &self.subs[slot(channel)] else { continue };
             let view = self.view(&sub.filter, channel);
-            if view.epoch() == sub.view.epoch() {
+            if view.is_same(&sub.view) {
                 continue;
             }
             let watch = self.watch(&view);
@@ -320,14 +370,6 @@ impl ClientSession {
         self.subs.iter().flatten().any(|sub| sub.pace_ms > 0)
     }
 
-    /// For a driver whose socket is blocked, and which must not put out more: only whether the token has ended.
-    pub fn expired(&self, now: Now) -> Option<(CloseCode, &'static str)> {
-        match &self.auth {
-            Auth::Known { identity, .. } if identity.expires_at <= now.unix => Some(TOKEN_ENDED),
-            _ => None,
-        }
-    }
-
     /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
     pub fn deadline(&self, now: Now) -> Mono {
         let limits = &self.deps.limits;
@@ -335,8 +377,8 @@ impl ClientSession {
         match &self.auth {
             Auth::Waiting { until } => at = at.min(*until),
             Auth::Known { identity, noticed, .. } => {
-                let left = u64::try_from(identity.expires_at.0 - now.unix.0).unwrap_or(0);
-                at = at.min(now.mono.plus_ms(if *noticed { left } else { left.saturating_sub(EXPIRY_NOTICE_MS) }));
+                let next = if *noticed { identity.ends_at.0 } else { identity.expires_at.0 - EXPIRY_NOTICE_MS };
+                at = at.min(now.mono.plus_ms(u64::try_from(next - now.unix.0).unwrap_or(0)));
             }
         }
         for sub in self.subs.iter().flatten().filter(|sub| sub.next > now.mono) {
@@ -347,25 +389,17 @@ impl ClientSession {
 
     /// The deadline has passed.
     pub fn on_timeout(&mut self, now: Now, out: &mut ClientOut) {
-        match &mut self.auth {
-            Auth::Waiting { until } if *until <= now.mono => {
-                out.close = Some((CloseCode::AuthTimeout, "no authentication in time"));
-                return;
-            }
-            Auth::Waiting { .. } => {}
-            Auth::Known { identity, .. } if identity.expires_at <= now.unix => {
-                out.close = Some(TOKEN_ENDED);
-                return;
-            }
-            Auth::Known { identity, noticed, .. } => {
-                let expires_at = identity.expires_at;
-                if !*noticed && expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS as i64 {
-                    *noticed = true;
-                    self.send(now, FrameKind::AuthExpiring, protocol::auth_expiring(expires_at), out);
-                }
-            }
+        if self.is_over(now, out) || self.is_gone(now, out) {
+            return;
         }
-        self.check_pulse(now, out);
+        if let Auth::Known { identity, noticed, .. } = &mut self.auth
+            && !*noticed
+            && identity.expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS
+        {
+            *noticed = true;
+            let text = protocol::auth_expiring(identity.expires_at);
+            self.send(now, FrameKind::AuthExpiring, text, out);
+        }
         self.on_wake(now, out);
         if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
             let gsn: Vec<_> = self.subs.iter().flatten().map(|sub| (sub.view.channel(), sub.prev)).collect();
@@ -373,23 +407,45 @@ impl ClientSession {
         }
     }
 
+    /// Why the connection must end now, even if its socket takes nothing: the time to show a token, or the token's own time, has run out,
+    /// or the token was revoked. `None`: it may go on.
+    pub fn over(&self, now: Now) -> Option<(CloseCode, &'static str)> {
+        match &self.auth {
+            Auth::Waiting { until } if *until <= now.mono => Some((CloseCode::AuthTimeout, "no authentication in time")),
+            Auth::Waiting { .. } => None,
+            Auth::Known { identity, .. } if self.deps.access.load().is_revoked(identity) => {
+                Some((CloseCode::TokenRevoked, "the token was revoked"))
+            }
+            Auth::Known { identity, .. } => {
+                (identity.ends_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired"))
+            }
+        }
+    }
+
+    /// Asked before anything is told, whoever is late.
+    fn is_over(&self, now: Now, out: &mut ClientOut) -> bool {
+        out.close = out.close.or_else(|| self.over(now));
+        out.close.is_some()
+    }
+
     /// A client that answers neither of two pings is gone, whatever TCP says. Silence alone says nothing: while a slow client was busy
     /// with its rows it may not have been asked.
-    fn check_pulse(&mut self, now: Now, out: &mut ClientOut) {
+    fn is_gone(&mut self, now: Now, out: &mut ClientOut) -> bool {
         let interval = self.deps.limits.ping_interval_ms;
         if now.mono < self.last_ping.plus_ms(interval) {
-            return;
+            return false;
         }
         let answered = self.last_heard >= self.asked;
         if !answered && now.mono.since_ms(self.asked) >= interval + interval / 2 {
             out.close = Some((CloseCode::NoPong, "no pong"));
-            return;
+            return true;
         }
         if answered {
             self.asked = now.mono;
         }
         self.last_ping = now.mono;
         out.ping = true;
+        false
     }
 
     /// The gateway goes away.
@@ -432,7 +488,20 @@ pub(crate) fn count_auth_failure(deps: &Deps, error: &AuthError) {
 
 /// A refused token's error code.
 pub(crate) fn error_code(error: &AuthError) -> ErrorCode {
-    if matches!(error, AuthError::Expired) { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }
+    match error {
+        AuthError::Expired => ErrorCode::TokenExpired,
+        AuthError::KeysUnavailable => ErrorCode::Internal,
+        _ => ErrorCode::TokenInvalid,
+    }
+}
+
+/// How a socket is closed that showed a refused token.
+fn close_code(error: &AuthError) -> CloseCode {
+    match error {
+        AuthError::Revoked => CloseCode::TokenRevoked,
+        AuthError::KeysUnavailable => CloseCode::Internal,
+        _ => CloseCode::TokenInvalid,
+    }
 }
 
 fn slot(channel: Channel) -> usize {

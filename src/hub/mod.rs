@@ -78,7 +78,6 @@ impl Hub {
         let bell = self.store.bell();
         let mut cursor = 0;
         loop {
-            bell.notified().await;
             let (cut, accounts) = self.store.accounts_changed_since(cursor);
             cursor = cut;
             for idx in accounts {
@@ -90,6 +89,8 @@ impl Hub {
                     }
                 }
             }
+            // The bell hangs since before the first look, and keeps a ring while nobody waits: no commit is missed.
+            bell.notified().await;
         }
     }
 
@@ -105,6 +106,11 @@ impl Hub {
     /// Wakes everybody: rights may have changed.
     pub fn wake_all(&self) {
         self.watches.batches(None).flatten().for_each(|reader| reader.wake());
+    }
+
+    /// Registers a reader for changes of rights alone, until the watch is dropped.
+    pub fn enroll(&self, reader: &Weak<dyn Wake>) -> Watch {
+        self.watches.add(&[], reader)
     }
 
     /// Registers a reader for a view until the watch is dropped. It is woken for every commit that begins after this call returns.

@@ -74,6 +74,14 @@ impl View {
         &self.accounts
     }
 
+    /// Would readers of both be told the same? Compared in full: an epoch is only a short digest.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+            && self.accounts == other.accounts
+            && self.filter == other.filter
+            && self.channel == other.channel
+    }
+
     /// Does every version of every row of the accounts reach this view's readers?
     pub fn is_unfiltered(&self) -> bool {
         self.filter.assets.is_none() && !self.filter.nonzero && self.channel == Channel::Balances

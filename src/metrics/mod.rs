@@ -52,6 +52,13 @@ labels!(
     /// Why a token was refused.
     AuthLabels { reason: &'static str });
 
+labels!(
+    /// How something ended: `ok` or `failed`.
+    ResultLabels { result: &'static str });
+labels!(
+    /// What was refused for want of room: `connections`, `address`, `unauthenticated`, `handshakes`, `requests`, `user`.
+    LimitLabels { limit: &'static str });
+
 /// Every metric of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -71,6 +78,10 @@ pub struct Metrics {
     pub client_rows_conflated: Counter,
     pub client_closes: Family<CodeLabels, Counter>,
     pub client_auth_failures: Family<AuthLabels, Counter>,
+    pub client_refusals: Family<LimitLabels, Counter>,
+    pub client_unauthenticated: Gauge,
+    pub jwks_fetches: Family<ResultLabels, Counter>,
+    pub jwks_keys: Gauge,
     pub delivery_seconds: Delivery,
     pub process: Process,
     pub hot: Hot,
@@ -101,6 +112,8 @@ pub struct Process {
     pub cpu_seconds: SecondsGauge,
     pub start_time_seconds: SecondsGauge,
     pub panics: Counter,
+    /// Panics that ended no task, for whoever adds up [`Process::panics`].
+    pub caught: Counter,
 }
 
 impl Metrics {
@@ -145,6 +158,10 @@ impl Metrics {
         );
         r.register("client_closes", "Client connections closed by the gateway", self.client_closes.clone());
         r.register("client_auth_failures", "Tokens refused", self.client_auth_failures.clone());
+        r.register("client_refusals", "Connections and requests over a limit", self.client_refusals.clone());
+        r.register("client_unauthenticated", "Open client connections without a token", self.client_unauthenticated.clone());
+        r.register("jwks_fetches", "Fetches of the issuer's keys", self.jwks_fetches.clone());
+        r.register("jwks_keys", "Keys that the issuer publishes", self.jwks_keys.clone());
         r.register(
             "delivery_seconds",
             "From a venue frame read to the client frame handed to the socket",

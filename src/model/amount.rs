@@ -13,9 +13,12 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Longest plain text an amount may have. An IEEE double needs 309 digits at most and a 256-bit integer 78; what is longer
+/// Longest plain text an amount may have, without its sign. An IEEE double needs 309 digits at most and a 256-bit integer 78; what is longer
 /// (`1e999999999`) is refused instead of filling memory.
 const MAX_CHARS: usize = 512;
+
+/// Longest text of a sum of two amounts as read: the one's digits before the point, the other's behind it, and a carry.
+const MAX_SUM_CHARS: usize = 2 * MAX_CHARS + 2;
 
 /// A decimal amount. **Shape**: `-?digits[.digits]` without exponent, `+` or redundant leading zeros; trailing zeros are kept
 /// as the venue wrote them. **Units**: whole units of the asset. **Zero** is a statement ("the venue said zero"); unknown is
@@ -117,8 +120,9 @@ impl Amount {
         BigDecimal::from_str(&self.0).expect("an Amount's text is a plain decimal")
     }
 
+    /// The sum of two amounts may be longer than what is read from a venue: up to [`MAX_SUM_CHARS`].
     fn from_big(value: &BigDecimal) -> Self {
-        value.to_plain_string().parse().expect("a plain decimal prints as a plain decimal")
+        Self(value.to_plain_string().into())
     }
 }
 
@@ -154,7 +158,8 @@ impl FromStr for Amount {
         let canonical = mantissa.len() == rest.len() && (whole == "0" || !whole.starts_with('0')) && !text.starts_with('+');
         let zero = whole.bytes().chain(fraction.bytes()).all(|b| b == b'0');
         if canonical && !(negative && zero) {
-            return if text.len() <= MAX_CHARS { Ok(Self(text.into())) } else { Err(AmountError::TooLong) };
+            // The sign is not counted, here or in [`plain`]: what was read must read again.
+            return if rest.len() <= MAX_CHARS { Ok(Self(text.into())) } else { Err(AmountError::TooLong) };
         }
         plain(negative && !zero, whole, fraction, exponent)
     }
@@ -240,6 +245,13 @@ impl<'de> Deserialize<'de> for Amount {
     /// [`Amount::from_json`] for those.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        let digits = text.strip_prefix('-').unwrap_or(&text);
+        // What we wrote ourselves may be a sum.
+        let is_sum =
+            (MAX_CHARS..=MAX_SUM_CHARS).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.'));
+        match is_sum && digits.split('.').count() <= 2 && digits.split('.').all(|part| !part.is_empty()) {
+            true => Ok(Self(text.as_ref().into())),
+            false => text.parse().map_err(serde::de::Error::custom),
+        }
     }
 }

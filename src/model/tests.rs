@@ -1,3 +1,5 @@
+//! Amounts keep every digit, whatever text a venue sends.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -111,5 +113,28 @@ proptest! {
     #[test]
     fn parsing_never_panics(text in "\\PC{0,40}") {
         let _ = text.parse::<Amount>();
+    }
+}
+
+#[test]
+fn sums_of_the_longest_amounts_are_exact() {
+    let (huge, tiny) = ("9".repeat(512), format!("0.{}1", "0".repeat(500)));
+    let [a, b] = [&huge, &tiny].map(|text| text.parse::<Amount>().unwrap());
+    assert_eq!(a.plus(&b).as_str(), format!("{huge}.{}1", "0".repeat(500)));
+    assert!(a.plus(&b).minus(&b).same_value(&a) && a.plus(&a).minus(&a).same_value(&a));
+    for sum in [a.plus(&b), a.plus(&a), a.plus(&b).negated()] {
+        let kept = serde_json::to_string(&sum).unwrap();
+        assert_eq!(serde_json::from_str::<Amount>(&kept).ok(), Some(sum), "what was kept is read again");
+    }
+    for bad in ["9".repeat(1_100), format!("{huge}.."), format!("{huge}.1.1"), format!("{huge}e5"), format!(".{huge}")] {
+        assert!(serde_json::from_str::<Amount>(&format!("\"{bad}\"")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_amount_that_was_read_reads_again() {
+    for text in [format!("-{}", "9".repeat(512)), "-0.0001E-506".to_owned(), "-1e-510".to_owned(), "9e510".to_owned()] {
+        let read = text.parse::<Amount>().unwrap();
+        assert_eq!(read.as_str().parse(), Ok(read));
     }
 }

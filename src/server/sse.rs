@@ -7,13 +7,15 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 
-use super::{Front, Place, guard, problem, refused};
+use super::listener::Peer;
+use super::{Front, guard, problem, refused, ws};
 use crate::client::{ClientOut, ClientSession};
 use crate::hub::Waker;
 use crate::model::{Channel, Filter};
@@ -21,8 +23,17 @@ use crate::protocol::{self, CloseCode, ErrorCode, Since, Subscribe, WireText};
 
 type Pairs = Query<Vec<(String, String)>>;
 
-pub(super) async fn balances(State(front): State<Arc<Front>>, headers: HeaderMap, Query(pairs): Pairs) -> Response {
-    let identity = match guard::origin(&front, &headers).and_then(|()| guard::identity(&front, &headers)) {
+pub(super) async fn balances(
+    State(front): State<Arc<Front>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Query(pairs): Pairs,
+) -> Response {
+    let identity = match front.take_handshake() {
+        Ok(()) => guard::identity(&front, &headers).await,
+        Err(refusal) => Err(refusal),
+    };
+    let identity = match identity {
         Ok(identity) => identity,
         Err(refusal) => return *refusal,
     };
@@ -33,18 +44,23 @@ pub(super) async fn balances(State(front): State<Arc<Front>>, headers: HeaderMap
     if front.drain.begun.is_cancelled() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is going away; reconnect");
     }
-    let Some(place) = front.take_place() else {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, "all connections are taken; try later");
+    let (places, _) = match ws::places(&front, &headers, &peer, false) {
+        Ok(places) => places,
+        Err(refusal) => return *refusal,
     };
     let (now, mut out) = (front.clock.now(), ClientOut::default());
-    let mut session = ClientSession::with_identity(Arc::clone(&front.deps), identity, now, &mut out);
+    let mut session = ClientSession::with_identity(front.deps(), identity, now, &mut out);
+    if session.user().is_none() {
+        let message = "all connections of this user are taken; close one or try later";
+        return refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message);
+    }
     let waker = session.waker();
     out = ClientOut::default(); // who the user is, an event stream's reader knows
     let since = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(since);
     let subscribe = Subscribe { channel: Channel::Balances, filter, max_rate_hz: None, since };
     session.subscribe(now, None, subscribe, &mut out);
-    let held = front.tasks.hold();
-    let mut events = Events { session, waker, ready: VecDeque::new(), over: false, place };
+    let held = (front.tasks.hold(), places);
+    let mut events = Events { session, waker, ready: VecDeque::new(), over: false, front };
     events.take(out);
     let body = unfold((events, held), |(mut events, held)| async move {
         let next = events.next().await?;
@@ -66,13 +82,13 @@ struct Events {
     /// Events of one answer, not taken yet.
     ready: VecDeque<Bytes>,
     over: bool,
-    place: Place,
+    front: Arc<Front>,
 }
 
 impl Events {
     /// The next piece of the body. `None`: the stream is over.
     async fn next(&mut self) -> Option<Bytes> {
-        let front = Arc::clone(&self.place.0);
+        let front = Arc::clone(&self.front);
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);

@@ -28,6 +28,9 @@ const MAYBE_MS: (u64, u64) = (5_000, 60_000);
 /// A wrong address or option: someone is likely mending it.
 const CONFIGURATION_MS: (u64, u64) = (10_000, 300_000);
 
+/// Why a session fetches everything anew at an operator's word; the label of the metric.
+const OPERATOR: &str = "operator";
+
 /// What the driver has to do, in order.
 pub enum Command {
     /// Open the WebSocket, answer with [`Link::on_dialed`].
@@ -249,16 +252,33 @@ impl Link {
         }
     }
 
+    /// Something in here panicked. What the connection knew cannot be trusted any more: it is over, and another one is made.
+    pub fn on_panic(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.metrics.process.caught.inc();
+        let reason = Reason::new(ReasonCode::UpstreamDisconnected, "the connection failed inside the gateway; see its log");
+        match self.phase {
+            Phase::Open { .. } | Phase::Dialing => {
+                commands.push(Command::Hangup);
+                self.end(now, Closing { class: ErrorClass::Transient, reason });
+            }
+            Phase::Waiting { .. } => {
+                let (wait_ms, _) = self.consequence(ErrorClass::Transient);
+                self.phase = Phase::Waiting { until: now.mono.plus_ms(wait_ms) };
+            }
+            Phase::Stopped => {}
+        }
+    }
+
     /// An operator wants everything fetched anew.
     pub fn resync(&mut self, now: Now, commands: &mut Vec<Command>) {
-        self.count_resync("operator");
+        self.count_resync(OPERATOR);
         self.ask(now, commands, |session, out| session.resync(now, out));
     }
 
     /// The credentials were read anew. A link that waits because they were refused tries at once.
     pub fn on_credentials(&mut self, now: Now, commands: &mut Vec<Command>) {
         if let Phase::Waiting { until } = &mut self.phase
-            && self.refusals > 0
+            && self.refusals + self.doubts > 0
         {
             *until = now.mono;
         }
@@ -323,13 +343,13 @@ impl Link {
                 tracing::warn!(venue = self.name.0, account = self.name.1, what, "venue message not understood");
                 return None;
             }
-            VenueEvent::Resynced { reason } => {
-                self.count_resync(reason);
-                return None;
-            }
+            // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
+            VenueEvent::Resynced { reason } if reason == OPERATOR => {}
+            VenueEvent::Resynced { reason } => self.count_resync(reason),
             VenueEvent::Synced => {
-                if let Phase::Open { synced, .. } = &mut self.phase {
-                    synced.get_or_insert(now.mono);
+                if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
+                    *synced = Some(now.mono);
+                    tracing::info!(venue = self.name.0, account = self.name.1, "upstream synced");
                 }
                 (self.refusals, self.doubts) = (0, 0);
             }
@@ -406,3 +426,6 @@ fn backoff(rng: &mut fastrand::Rng, (first, longest): (u64, u64), failed: u32) -
     let whole = first.saturating_mul(1 << failed.min(20)).min(longest);
     rng.u64(whole / 2..=whole)
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,9 +257,14 @@ impl Book {
                 self.shift(wallet, spend, amount, &amount.negated()).map(|key| vec![key])
             }
             Move::Fill { wallet, spend, spent, gain, gained, fee, .. } => {
+                // Both legs or neither.
+                let before = self.holding(wallet, spend);
                 let spend = self.shift(wallet, spend, &Amount::ZERO, &spent.negated())?;
-                let gain = self.shift(wallet, gain, &gained.minus(fee), &Amount::ZERO)?;
-                Ok(vec![gain, spend])
+                let gain = self.shift(wallet, gain, &gained.minus(fee), &Amount::ZERO);
+                if gain.is_err() {
+                    self.rows.insert(spend.clone(), before);
+                }
+                Ok(vec![gain?, spend])
             }
             Move::Set { wallet, asset, available, locked, .. } => {
                 let key = (wallet.clone(), asset.clone());
@@ -278,5 +283,33 @@ impl Book {
         }
         self.rows.insert(key.clone(), next);
         Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fill_that_cannot_pay_its_fee_changes_nothing() {
+        let mut book = Book::of(&[("spot", "USD", "0", "10"), ("spot", "BTC", "0.1", "0")]);
+        let before = book.clone();
+        let amount = |text: &str| text.parse().unwrap();
+        let fill = |fee: &str| Move::Fill {
+            account: "a".into(),
+            wallet: "spot".into(),
+            order: "1".into(),
+            spend: "USD".into(),
+            spent: amount("10"),
+            gain: "BTC".into(),
+            gained: amount("1"),
+            fee: amount(fee),
+            price: amount("10"),
+            done: true,
+        };
+        book.apply(&fill("1.2")).unwrap_err();
+        assert_eq!(book, before);
+        book.apply(&fill("1.1")).unwrap();
+        assert_eq!((book.holding("spot", "USD").total(), book.holding("spot", "BTC").total()), (amount("0"), amount("0.0")));
     }
 }

@@ -75,6 +75,7 @@ pub const OWN: &[Own] = &[
     own("bitfinex", "quiet_orders", Honest, Fault("heal")),
     own("bitfinex", "no_wallets_permission", Honest, Fault("heal")),
     own("bitfinex", "withdraw_permission", Honest, Fault("heal")),
+    own("bitfinex", "trade_permission", Honest, Fault("heal")),
     own("bitfinex", "caps_as_string", Honest, Fault("heal")),
     own("bitfinex", "wide_rows", Honest, Fault("heal")),
     own("bitfinex", "rest_down", Honest, Fault("heal")),

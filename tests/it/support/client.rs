@@ -108,7 +108,11 @@ impl Client {
                     self.take(&frame, text.len());
                     return Came::Frame(frame);
                 }
-                Some(Ok(Message::Close(close))) => return Came::Close(close.map(|frame| frame.code.into())),
+                Some(Ok(Message::Close(close))) => {
+                    // Sends the answer, as a client that leaves in good order does.
+                    _ = soon("room to write", self.socket.flush()).await;
+                    return Came::Close(close.map(|frame| frame.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Came::Close(None),
             }
@@ -125,21 +129,28 @@ impl Client {
 
     /// The next frame of that type; the others are skipped.
     pub async fn until(&mut self, kind: &str) -> Value {
-        loop {
-            let frame = self.frame().await;
-            if frame["type"] == kind {
-                return frame;
+        // Heartbeats must not keep a test alive for ever.
+        let reading = async {
+            loop {
+                let frame = self.frame().await;
+                if frame["type"] == kind {
+                    return frame;
+                }
             }
-        }
+        };
+        soon(kind, reading).await
     }
 
     /// The close code; frames before it are skipped.
     pub async fn closed(&mut self) -> Option<u16> {
-        loop {
-            if let Came::Close(code) = self.next().await {
-                return code;
+        let reading = async {
+            loop {
+                if let Came::Close(code) = self.next().await {
+                    return code;
+                }
             }
-        }
+        };
+        soon("the close", reading).await
     }
 
     /// Subscribes to the balances, with these fields besides; the `subscribed` frame, once the first rows are in.

@@ -44,10 +44,6 @@ pub fn given(venue: &'static str) -> Given {
 }
 
 impl Given {
-    pub fn id(mut self, id: &str) -> Self {
-        self.sample.account.id = id.into();
-        self
-    }
     pub fn owner(mut self, owner: &str) -> Self {
         self.owners = vec![owner.into()];
         self

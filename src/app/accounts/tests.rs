@@ -1,0 +1,100 @@
+//! What a changed configuration does to accounts and their rows. Nothing is dialed here.
+
+use super::*;
+use crate::model::{RowState, VenueEvent};
+use crate::store::tests::list;
+use crate::venue::{AccountSpec, Credentials, VENUES, WalletSpec, find};
+
+fn config(id: &str, key: &str, addresses: &[&str]) -> AccountConfig {
+    let wallets = addresses.iter().map(|address| WalletSpec { address: (*address).into(), assets: None }).collect();
+    let spec = AccountSpec {
+        id: id.into(),
+        ws_url: "ws://127.0.0.1:1/ws".into(),
+        rest_url: "http://127.0.0.1:1".into(),
+        credentials: Credentials::plain([("api_key", key)]),
+        wallets,
+        options: Default::default(),
+    };
+    let venue = find(VENUES, "synthesis").expect("in the list");
+    AccountConfig { id: id.into(), venue, owners: vec!["alice".into()], enabled: true, spec, secrets: BTreeMap::new() }
+}
+
+struct Rig {
+    accounts: Accounts,
+    store: Arc<Store>,
+}
+
+impl Rig {
+    /// The account `main` with keys `k` and two addresses, live with one row.
+    fn live() -> (Self, AccountIdx) {
+        crate::runtime::install_crypto();
+        let metrics = Arc::new(Metrics::default());
+        let store = Store::new("e", Arc::clone(&metrics));
+        let accounts = Accounts::new(Clock::start(), Arc::clone(&store), metrics, Tasks::new(), net());
+        let rig = Self { accounts, store };
+        let idx = rig.apply(config("main", "k", &["0xa", "0xb"]));
+        rig.store.opened(idx, rig.accounts.clock.now());
+        rig.store.apply(idx, rig.accounts.clock.now(), [list(&["BTC 1/1/0"]), VenueEvent::Synced]);
+        (rig, idx)
+    }
+
+    fn apply(&self, config: AccountConfig) -> AccountIdx {
+        let listed = self.accounts.apply(vec![config]);
+        assert_eq!(listed.len(), 1);
+        listed[0].idx
+    }
+
+    fn rows(&self, idx: AccountIdx) -> Vec<RowState> {
+        let all = self.store.changes_since(0, &[idx], &Filter::default(), Channel::Balances);
+        all.balances.iter().map(|row| row.state).collect()
+    }
+}
+
+#[test]
+fn the_same_settings_touch_nothing_but_owners() {
+    let (rig, idx) = Rig::live();
+    let gsn = rig.store.gsn();
+    let mut same = config("main", "k", &["0xa", "0xb"]);
+    same.owners = vec!["bob".into()];
+    assert_eq!((rig.apply(same), rig.store.gsn(), rig.rows(idx)), (idx, gsn, vec![RowState::Live]));
+}
+
+#[test]
+fn new_keys_keep_the_rows_as_stale() {
+    let (rig, idx) = Rig::live();
+    assert_eq!((rig.apply(config("main", "other", &["0xa", "0xb"])), rig.rows(idx)), (idx, vec![RowState::Stale]));
+    // The old connection's late word, from another thread.
+    rig.store.apply(idx, rig.accounts.clock.now(), [VenueEvent::Synced]);
+    assert_eq!(rig.rows(idx), [RowState::Stale]);
+}
+
+#[test]
+fn rows_that_are_no_longer_asked_for_are_gone_and_not_zero() {
+    let (rig, idx) = Rig::live();
+    let next = rig.apply(config("main", "k", &["0xa"]));
+    assert_ne!(next, idx);
+    assert_eq!((rig.rows(idx), rig.rows(next)), (vec![], vec![]));
+    assert_eq!(rig.store.record(next).map(|record| record.state), Some(AccountState::Pending));
+}
+
+#[test]
+fn another_address_of_the_venue_starts_anew() {
+    let (rig, idx) = Rig::live();
+    let mut moved = config("main", "k", &["0xa", "0xb"]);
+    moved.spec.ws_url = "ws://127.0.0.1:2/ws".into();
+    assert_ne!(rig.apply(moved), idx);
+}
+
+#[test]
+fn an_account_that_is_gone_or_off_shows_no_rows() {
+    let (rig, idx) = Rig::live();
+    let off = rig.apply(AccountConfig { enabled: false, ..config("main", "k", &["0xa", "0xb"]) });
+    assert_eq!((rig.rows(idx), rig.store.record(off).map(|record| record.state)), (vec![], Some(AccountState::Disabled)));
+    assert!(rig.accounts.apply(vec![]).is_empty() && rig.store.record(off).is_none());
+}
+
+/// Without an authority of its own: nothing here speaks TLS.
+fn net() -> crate::venue::conn::Net {
+    crate::runtime::install_crypto();
+    crate::venue::conn::Net::new(crate::runtime::client_tls(None).expect("the system's roots")).expect("a client can be made")
+}

@@ -112,6 +112,7 @@ fn measure(venue: &'static Venue, fault: &Fault, seeds: u64) -> Cost {
         let mut world = World::new(seed, &[wish], Vec::new(), knows);
         let begin = world.now.mono.plus_ms(40_000 + seed * 4_321);
         world.run(begin);
+        assert_eq!(world.failure, None, "{}, seed {seed}", venue.name);
         world.sides[0].pace_ms = 0;
         world.settle(SETTLE_MS).expect("nothing was wrong yet");
         (world.precise, world.sides[0].pace_ms) = (true, if fault.shows == Shows::Stale { 2_000 } else { 0 });
@@ -123,6 +124,7 @@ fn measure(venue: &'static Venue, fault: &Fault, seeds: u64) -> Cost {
         while world.now.mono < thrown.plus_ms(if fault.lasts { LASTS_MS } else { 500 }) {
             let next = world.now.mono.plus_ms(10);
             world.run(next);
+            assert_eq!(world.failure, None, "{} under «{}», seed {seed}", venue.name, fault.title);
             let at = world.now.mono.since_ms(thrown);
             if shown.is_none() && is_shown(&world) {
                 shown = Some(at);

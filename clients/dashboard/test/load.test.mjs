@@ -6,8 +6,9 @@ import { Gateway, Venues, until } from "@balance-gateway/testkit";
 import { launch, open, showToken } from "@balance-gateway/testkit/browser";
 
 const ROWS = 10_000;
-/** Of the gaps between two frames, nearly all must be shorter. A person notices a tenth of a second. */
-const SMOOTH_MS = 100;
+/** At 60 frames a second one frame has so long. What is measured against it is the page's own processor time, which other programs
+ * on the machine do not change; when frames were in fact shown is told, and would judge the machine. */
+const FRAME_MS = 1000 / 60;
 let browser;
 let venues;
 let gateway;
@@ -33,6 +34,13 @@ test("ten thousand rows scroll smoothly while balances change", async (t) => {
   await until("all rows are there", async () => /^1\d.\d{3} rows$/.test(await page.locator("#count").textContent()));
   const shownMs = Date.now() - begun;
   await venues.post("/market", { rate_hz: 20 });
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+  const worked = async () => {
+    const { metrics } = await devtools.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration").value * 1000;
+  };
+  const before = await worked();
   const { gaps, most } = await page.evaluate(() => new Promise((done) => {
     const grid = document.querySelector("#grid");
     const gaps = [];
@@ -49,12 +57,13 @@ test("ten thousand rows scroll smoothly while balances change", async (t) => {
     };
     requestAnimationFrame(step);
   }));
+  const perFrame = (await worked() - before) / gaps.length;
   await venues.post("/market", { rate_hz: 0 });
   gaps.sort((a, b) => a - b);
   const at = (share) => gaps[Math.floor((gaps.length - 1) * share)];
-  t.diagnostic(`${ROWS} rows shown after ${shownMs} ms; ${gaps.length} frames in 4 s: median ${at(0.5).toFixed(1)} ms, 95 % within ${at(0.95).toFixed(1)} ms, longest ${at(1).toFixed(1)} ms; ${most} lines in the page`);
+  t.diagnostic(`${ROWS} rows shown after ${shownMs} ms; ${perFrame.toFixed(1)} ms of work a frame; ${gaps.length} frames in 4 s: median ${at(0.5).toFixed(1)} ms, 95 % within ${at(0.95).toFixed(1)} ms, longest ${at(1).toFixed(1)} ms; ${most} lines in the page`);
   assert.ok(most < 120, `${most} lines exist`);
-  assert.ok(at(0.95) < SMOOTH_MS, `95 % of the frames came within ${at(0.95)} ms`);
+  assert.ok(perFrame < FRAME_MS, `a frame takes ${perFrame} ms of work`);
   await page.focus("#grid");
   await page.keyboard.press("End");
   await page.locator(".line:not([hidden])", { hasText: "USDC" }).first().waitFor();

@@ -111,7 +111,7 @@ fn watched(name: &str, accounts: usize, changes: usize) -> Row {
     let readers: Vec<_> = (0..VIEWS)
         .map(|n| {
             // Filters that differ make views that differ.
-            let assets = (accounts == 1).then(|| [format!("TOKEN{n}").into()].into());
+            let assets = (accounts == 1).then(|| [format!("TOKEN{n}")].into());
             let filter = Filter { assets, ..Filter::default() };
             let view = hub.view(&idxs[n % accounts..=n % accounts], &filter, Channel::Balances);
             let reader = Arc::new(Reader { cursor: AtomicU64::new(view.newest()), view, rows: AtomicU64::new(0) });

@@ -129,7 +129,7 @@ impl Pair {
         let (all, cpu) = (0..self.floor.swarm.clients.len(), self.floor.process.cpu_seconds());
         self.floor.swarm.reset();
         for update in 0..updates {
-            self.floor.to_all(waiting)?;
+            self.floor.send_all(waiting)?;
             self.floor.swarm.wait(all.clone(), ((update + 1) * waiting) as u64)?;
         }
         let cpu = self.floor.process.cpu_seconds() - cpu;

@@ -48,12 +48,12 @@ impl Floor {
     }
 
     /// One frame to each client, `times` over.
-    pub fn to_all(&mut self, times: usize) -> anyhow::Result<()> {
+    pub fn send_all(&mut self, times: usize) -> anyhow::Result<()> {
         self.command(&[(TO_ALL, times)])
     }
 
     /// One frame to each of these clients.
-    pub fn to_each(&mut self, clients: std::ops::Range<usize>) -> anyhow::Result<()> {
+    pub fn send_each(&mut self, clients: std::ops::Range<usize>) -> anyhow::Result<()> {
         let commands: Vec<_> = clients.map(|client| (TO_ONE, client)).collect();
         self.command(&commands)
     }

@@ -40,7 +40,7 @@ fn broadcast(scale: Scale) -> anyhow::Result<Vec<Row>> {
     for _ in 0..rounds {
         let send = |floor: &mut Floor| {
             let now = Instant::now();
-            floor.to_all(1).map(|()| now)
+            floor.send_all(1).map(|()| now)
         };
         let mut seen = paced(window, &mut floor, |floor| &mut floor.swarm, send)?;
         note(&mut percentiles[0], &mut seen);

@@ -40,7 +40,7 @@ impl Row {
 
 /// Prints the table.
 pub fn print(rows: &[Row]) {
-    println!("{:<62} {:>14} {:>12}  {}", "figure", "measured", "goal", "from");
+    println!("{:<62} {:>14} {:>12}  from", "figure", "measured", "goal");
     for row in rows {
         let goal = match row.goal {
             Some(Goal::AtMost(bound)) => format!("≤ {}", number(bound)),

@@ -112,7 +112,7 @@ fn floor_round(floor: &mut Floor) -> anyhow::Result<f64> {
     floor.swarm.reset();
     let (cpu, mut updates) = (floor.process.cpu_seconds(), 0);
     for (users, turn) in turns(floor.swarm.clients.len()) {
-        floor.to_each(users.clone())?;
+        floor.send_each(users.clone())?;
         updates += users.len();
         floor.swarm.wait(users, turn)?;
     }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Bucket, Deps};
 use crate::access::{AuthError, Fresher, Grant, Identity, Seat};
 use crate::hub::{Frames, View, Wake, Waker, Watch};
-use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels, TypeLabels};
+use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels};
 use crate::model::{Channel, Filter, Mono, Now};
 use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
@@ -323,7 +323,7 @@ impl ClientSession {
         (sub.prev, sub.cursor, sub.versions) = (frames.cut, frames.cut, frames.versions);
         sub.next = now.mono.plus_ms(sub.pace_ms);
         let kind = if frames.full { FrameKind::Snapshot } else { FrameKind::Update };
-        self.deps.metrics.client_frames_of(kind.as_str()).inc_by(frames.texts.len() as u64);
+        self.deps.metrics.count_client_frames(kind.as_str(), frames.texts.len() as u64);
         out.frames.extend(frames.texts.iter().cloned());
         if !frames.full {
             out.read_at = Some(out.read_at.map_or(frames.read_at, |at| at.min(frames.read_at)));
@@ -460,7 +460,7 @@ impl ClientSession {
     }
 
     fn send(&mut self, now: Now, kind: FrameKind, text: String, out: &mut ClientOut) {
-        self.deps.metrics.client_frames.get_or_create(&TypeLabels { r#type: kind.as_str() }).inc();
+        self.deps.metrics.count_client_frames(kind.as_str(), 1);
         out.frames.push(text.into());
         self.last_sent = now.mono;
     }

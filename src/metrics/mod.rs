@@ -117,13 +117,13 @@ pub struct Process {
 }
 
 impl Metrics {
-    /// The counter of client frames of a type; `snapshot` and `update` are looked up once.
-    pub fn client_frames_of(&self, r#type: &'static str) -> Counter {
+    /// Counts client frames of a type. The counters of `snapshot` and `update` are looked up once.
+    pub fn count_client_frames(&self, r#type: &'static str, count: u64) {
         let look_up = || self.client_frames.get_or_create(&TypeLabels { r#type }).clone();
         match r#type {
-            "snapshot" => self.hot.snapshots.get_or_init(look_up).clone(),
-            "update" => self.hot.updates.get_or_init(look_up).clone(),
-            _ => look_up(),
+            "snapshot" => _ = self.hot.snapshots.get_or_init(look_up).inc_by(count),
+            "update" => _ = self.hot.updates.get_or_init(look_up).inc_by(count),
+            _ => _ = look_up().inc_by(count),
         }
     }
 

@@ -26,6 +26,17 @@ pub enum RowState {
     Pending,
 }
 
+impl RowState {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Pending => "pending",
+        }
+    }
+}
+
 /// Where one of a row's numbers comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Origin {

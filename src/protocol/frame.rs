@@ -9,6 +9,9 @@ use crate::model::{AccountRecord, Amount, Balance, Cause, Changes, Channel, Orde
 /// Largest part of a snapshot. One row or record larger than this travels alone.
 pub const PART_BYTES: usize = 64 << 10;
 
+/// About as long as a row is, so that its text is seldom moved while it is written.
+const ROW_BYTES: usize = 384;
+
 /// A frame's type, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrameKind {
@@ -144,32 +147,21 @@ struct Body {
 }
 
 impl Body {
-    fn push(&mut self, item: &str) {
+    /// Where to append the next value.
+    fn next(&mut self) -> &mut String {
         if !self.text.is_empty() {
             self.text.push(',');
         }
-        self.text.push_str(item);
+        &mut self.text
     }
 }
 
 fn bodies(changes: &Changes) -> (Body, Body) {
-    let (mut accounts, mut rows) = (Body::default(), Body::default());
-    let mut item = String::new();
-    for record in &changes.accounts {
-        item.clear();
-        account_json(&mut item, record);
-        accounts.push(&item);
-    }
-    for row in &changes.balances {
-        item.clear();
-        balance_json(&mut item, row);
-        rows.push(&item);
-    }
-    for order in &changes.orders {
-        item.clear();
-        order_json(&mut item, order);
-        rows.push(&item);
-    }
+    let mut rows = Body { text: String::with_capacity((changes.balances.len() + changes.orders.len()) * ROW_BYTES) };
+    let mut accounts = Body::default();
+    changes.accounts.iter().for_each(|record| account_json(accounts.next(), record));
+    changes.balances.iter().for_each(|row| balance_json(rows.next(), row));
+    changes.orders.iter().for_each(|order| order_json(rows.next(), order));
     (accounts, rows)
 }
 
@@ -183,11 +175,11 @@ fn fit(parts: &mut Vec<(Body, Body)>, list: fn(&mut (Body, Body)) -> &mut Body, 
     if full {
         parts.push((Body::default(), Body::default()));
     }
-    list(parts.last_mut().expect("a part was just made sure of")).push(item);
+    list(parts.last_mut().expect("a part was just made sure of")).next().push_str(item);
 }
 
 fn render(write: impl FnOnce(&mut String)) -> String {
-    let mut text = String::with_capacity(384);
+    let mut text = String::with_capacity(ROW_BYTES);
     write(&mut text);
     text
 }
@@ -207,7 +199,7 @@ pub fn balance_json(b: &mut String, row: &Balance) {
     amount(b, ",\"locked\":", row.locked.as_ref());
     basis(b, row.basis);
     b.push_str(",\"state\":");
-    json(b, &row.state);
+    quoted(b, row.state.as_str());
     number(b, ",\"gsn\":", row.gsn);
     match row.venue_ts {
         Some(ts) => number(b, ",\"venue_ts\":", ts.0),
@@ -277,7 +269,7 @@ pub fn order_json(b: &mut String, order: &Order) {
     quoted(b, &order.status);
     b.push_str(if order.is_final { ",\"final\":true" } else { ",\"final\":false" });
     b.push_str(",\"state\":");
-    json(b, &order.state);
+    quoted(b, order.state.as_str());
     number(b, ",\"gsn\":", order.gsn);
     number(b, ",\"received_ts\":", order.received_ts.0);
     number(b, ",\"changed_ts\":", order.changed_ts.0);

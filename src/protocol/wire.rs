@@ -25,6 +25,11 @@ impl WireText {
         &self.bytes
     }
 
+    /// The same, without a copy.
+    pub fn into_frame(self) -> Bytes {
+        self.bytes
+    }
+
     /// The text alone.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.bytes[usize::from(self.text_at)..]).expect("it was made from a str")

@@ -160,6 +160,22 @@ fn a_snapshot_too_large_for_a_frame_is_put_together_from_its_parts() {
 }
 
 #[test]
+fn an_answer_that_lags_behind_the_stream_is_doubted_and_not_believed() {
+    let venue = LIST.iter().find(|venue| venue.name == "p99").unwrap();
+    let wish = VenueWish { venue, options: BTreeMap::new(), owners: vec![Vec::new()], pace_ms: 0 };
+    let mut world = World::new(5, &[wish], Vec::new(), knows);
+    world.settle(30_000).unwrap();
+    let (account, wallet, asset) = ("p99-main".to_owned(), "spot".into(), "USDT".into());
+    world.moves(0, &Move::Adjust { account, wallet, asset, amount: "12.5".parse().unwrap() });
+    world.fault(0, "rest_behind");
+    let minute = world.now.mono.plus_ms(60_000);
+    world.run(minute);
+    // What the stream has told is held against every live row after every step.
+    assert_eq!(world.failure, None);
+    world.settle(0).unwrap();
+}
+
+#[test]
 fn every_fault_of_every_venue_is_known_to_the_worlds() {
     for venue in LIST.iter() {
         let names: Vec<_> = faults_of(venue).iter().map(|(name, _)| *name).collect();

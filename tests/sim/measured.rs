@@ -155,9 +155,10 @@ fn seconds(ms: u64) -> String {
 
 impl Cost {
     fn shown(&self) -> String {
-        match self.shown_ms.iter().flatten().max() {
+        let all: Option<Vec<u64>> = self.shown_ms.iter().copied().collect();
+        match all.and_then(|all| all.into_iter().max()) {
             Some(0) => "at once".into(),
-            Some(worst) => format!("≤ {}", seconds(*worst)),
+            Some(worst) => format!("≤ {}", seconds(worst)),
             None => "–".into(),
         }
     }
@@ -173,13 +174,14 @@ impl Cost {
 const PREFACE: &str = "# Venues: how soon a fault shows, and how soon it is over
 
 Measured by `MEASURE=1 cargo test --test sim -- measured`, which wrote this page: the real sessions, links and store against the venue
-simulators in virtual time, 20 worlds for each cell, default options, 1 to 60 ms of latency. The link learns of a broken connection as it
+simulators in virtual time, 20 worlds for each cell, default options, 1 to 60 ms of latency, REST up to 2.5 s slower. The link learns of a broken connection as it
 does from the operating system. Real networks add their own time; the bounds do not change.
 
 **Shows**: from the fault until every row of the account reads `stale` (or, where the fault spares the stream, until the account or a row
 is marked at all); the worst of the worlds. *–*: it never has to show, because the rows stay what the venue last said. **Over**: until the account
 is `live` and every row equals the venue's book exactly, counted from the fault, or from its end where it lasts; the median, and the worst.
-The worst after an outage is the backoff (up to 30 s) and the venue's connection budget.
+The worst after an outage is the backoff (up to 30 s) and the venue's connection budget. A push that the venue itself loses is found by the
+next comparison; until then its row is wrong and nobody can know.
 ";
 
 #[test]

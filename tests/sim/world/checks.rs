@@ -1,0 +1,165 @@
+//! What is looked at after each step of a world, and the wait for a world to be exact. Why each check is sound stands in the parent.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use balance_gateway::model::{AccountState, Channel, Filter, Mono, RowState};
+
+use super::gateway::{MAX_ORDERS, MAX_ROWS};
+use super::{World, truth};
+
+impl World {
+    /// After each step: wakes readers, lets clients do what they can, and checks.
+    pub(super) fn look(&mut self) {
+        self.gateway.woken = self.gateway.hub.wake_since(self.gateway.woken);
+        let gsn = self.gateway.store.gsn();
+        let committed = gsn != std::mem::replace(&mut self.seen, gsn);
+        for nth in 0..self.clients.len() {
+            let (hash, now, trace) = (&mut self.hash, self.now, self.trace);
+            let mut note = |text: &str| {
+                hash.write(text.as_bytes());
+                if trace {
+                    eprintln!("{:>12.3} ms  client {nth} reads {text}", now.mono.0 as f64 / 1000.0);
+                }
+            };
+            let client = &mut self.clients[nth];
+            let result = client.pump(now, &self.gateway, &self.accounts, &mut note).and_then(|read| {
+                let newest = self.gateway.store.gsn();
+                let unthrottled = client.wish.max_rate_hz.is_none() || client.view.gsn >= newest;
+                if client.is_idle() && (read || committed) && unthrottled {
+                    self.stats.checks += 1;
+                    client.compare(&self.gateway, &self.accounts)?;
+                }
+                Ok(())
+            });
+            if let Err(why) = result {
+                self.fail(format!("client {nth}: {why}"));
+            }
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for nth in 0..self.accounts.len() {
+            self.check_alive(nth);
+            if touched.contains(&nth) {
+                self.check_rows(nth);
+            }
+        }
+        touched.clear();
+        self.touched = touched;
+    }
+
+    fn check_alive(&mut self, nth: usize) {
+        let upstream = &self.gateway.upstreams[nth];
+        let bound = self.accounts[nth].venue.liveness_bound_ms;
+        let silent = self.now.mono > upstream.heard.plus_ms(bound);
+        if upstream.conn.is_some() && !silent {
+            return;
+        }
+        let record = self.gateway.store.record(upstream.idx);
+        if let Some(record) = record.filter(|record| record.state.is_proven()) {
+            let id = &self.accounts[nth].spec.id;
+            let why = if silent { "silent beyond its bound" } else { "not connected" };
+            self.fail(format!("{id} is {:?}, though it is {why}", record.state));
+        }
+    }
+
+    fn check_rows(&mut self, nth: usize) {
+        let upstream = &self.gateway.upstreams[nth];
+        let side = &self.sides[self.accounts[nth].side];
+        let changes = self.gateway.store.changes_since(0, &[upstream.idx], &Filter::default(), Channel::Balances);
+        let Some(state) = changes.accounts.first().map(|record| record.state) else { return };
+        let pipe = upstream.conn.and_then(|conn| side.pipes.get(&conn));
+        let recent = side.log.version_at(Mono(self.now.mono.0.saturating_sub(self.recent_ms * 1000)));
+        let mut why = None;
+        for row in &changes.balances {
+            let live = row.state == RowState::Live;
+            if live && !state.is_proven() {
+                why = Some(format!("a row is live in an account that is {state:?}"));
+            }
+            if !side.log.allows(row, 0, side.log.version()) {
+                why = Some("a row shows what was never held".into());
+            }
+            let Some(pipe) = pipe.filter(|_| live) else { continue };
+            if pipe.clean {
+                let told = pipe.told.get(&(row.wallet.clone(), row.asset.clone()));
+                let told = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));
+                let low = told.copied().unwrap_or(pipe.opened);
+                if !side.log.allows(row, low, upstream.ceiling) {
+                    why = Some(format!("a live row is not what was said last (versions {low} to {})", upstream.ceiling));
+                }
+            }
+            if state == AccountState::Live && !side.log.allows(row, recent, side.log.version()) {
+                why = Some(format!("a live row is not what was held in the last {} ms", self.recent_ms));
+            }
+            if why.is_some() {
+                why = why.map(|why| format!("{why}: {}", truth::brief(row)));
+                break;
+            }
+        }
+        if changes.balances.len() > MAX_ROWS.min(side.log.keys()) {
+            why = Some(format!("{} rows, of {} ever held", changes.balances.len(), side.log.keys()));
+        }
+        let orders = self.gateway.store.changes_since(0, &[upstream.idx], &Filter::default(), Channel::Orders).orders.len();
+        if orders > MAX_ORDERS {
+            why = Some(format!("{orders} orders"));
+        }
+        if let Some(why) = why {
+            let id = Arc::clone(&self.accounts[nth].spec.id);
+            self.fail(format!("{id}: {why}"));
+        }
+    }
+
+    /// What keeps an account from being live and exactly its book. `None`: nothing.
+    pub fn unsettled(&self, nth: usize) -> Option<String> {
+        let side = &self.sides[self.accounts[nth].side];
+        let record = self.gateway.store.record(self.gateway.upstreams[nth].idx)?;
+        let id = &self.accounts[nth].spec.id;
+        if record.state != AccountState::Live {
+            return Some(format!("{id} is {:?}: {:?}", record.state, record.reason));
+        }
+        let rows = self.gateway.rows(nth);
+        if let Some(row) = rows.iter().find(|row| row.state != RowState::Live) {
+            return Some(format!("{id}: a row is not live: {}", truth::brief(row)));
+        }
+        let found = truth::differences(&rows, &side.log, self.knows[self.accounts[nth].side]);
+        found.first().map(|difference| format!("{id}: {difference}"))
+    }
+
+    /// What keeps a client from showing exactly what its accounts' books hold.
+    fn uninformed(&self, nth: usize) -> Option<String> {
+        let client = &self.clients[nth];
+        if !client.is_idle() {
+            return Some(format!("client {nth} awaits something"));
+        }
+        client.compare(&self.gateway, &self.accounts).err().map(|why| format!("client {nth}: {why}"))
+    }
+
+    /// Waits until everything is exact again; tells how many ms that took.
+    ///
+    /// # Errors
+    /// What is still wrong after `bound_ms`, or whatever went wrong on the way.
+    pub fn settle(&mut self, bound_ms: u64) -> Result<u64, String> {
+        let (begin, end) = (self.now.mono, self.now.mono.plus_ms(bound_ms));
+        loop {
+            if let Some(why) = &self.failure {
+                return Err(why.clone());
+            }
+            let unsettled = (0..self.accounts.len()).find_map(|nth| self.unsettled(nth));
+            let unsettled = unsettled.or_else(|| (0..self.clients.len()).find_map(|nth| self.uninformed(nth)));
+            let Some(why) = unsettled else { return Ok(self.now.mono.since_ms(begin)) };
+            if self.now.mono >= end {
+                return Err(format!("not settled after {bound_ms} ms: {why}"));
+            }
+            let next = if self.precise { end } else { self.now.mono.plus_ms(1_000).min(end) };
+            if self.precise {
+                if !self.step(next) {
+                    self.set_time(next);
+                }
+            } else {
+                self.run(next);
+            }
+            self.planned.clear();
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balance_gateway::hub::{Hub, Waker};
+use balance_gateway::hub::{Hub, Wake, Waker};
 use balance_gateway::metrics::Metrics;
 use balance_gateway::model::{
     AccountIdx, AccountKey, Amount, Channel, Field, Filter, Freshness, Name, Now, RowUpdate, Scope, Snapshot, UnixMs,
@@ -74,7 +74,8 @@ fn commits(c: &mut Criterion) {
             .map(|i| {
                 let filter = Filter { assets: Some(vec![format!("A{i}")]), ..Filter::default() };
                 let (view, waker) = (hub.view(&[held.idx], &filter, Channel::Balances), Arc::<Waker>::default());
-                let watch = hub.watch(&view, &waker);
+                let reader: Arc<dyn Wake> = Arc::clone(&waker) as Arc<dyn Wake>;
+                let watch = hub.watch(&view, &Arc::downgrade(&reader));
                 (view, waker, watch)
             })
             .collect();

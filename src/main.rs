@@ -1,5 +1,7 @@
 //! The program: crypto providers, then the command. All else is in the library.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -26,6 +26,11 @@ pub enum AuthError {
     BadClaim { claim: String, wants: &'static str },
     #[error("the token is larger than {} bytes", super::MAX_TOKEN_BYTES)]
     TooLarge,
+    #[error("the token was revoked; log in again")]
+    Revoked,
+    /// No fault of the token: nothing is known that it could be checked with.
+    #[error("the issuer's keys cannot be fetched at the moment; try again later")]
+    KeysUnavailable,
 }
 
 impl AuthError {
@@ -42,7 +47,9 @@ impl AuthError {
             | Self::UnknownKey
             | Self::NoSubject
             | Self::BadClaim { .. }
-            | Self::TooLarge => "TOKEN_INVALID",
+            | Self::TooLarge
+            | Self::Revoked => "TOKEN_INVALID",
+            Self::KeysUnavailable => "INTERNAL",
         }
     }
 
@@ -60,6 +67,8 @@ impl AuthError {
             Self::NoSubject => "no_subject",
             Self::BadClaim { .. } => "bad_claim",
             Self::TooLarge => "too_large",
+            Self::Revoked => "revoked",
+            Self::KeysUnavailable => "keys_unavailable",
         }
     }
 }

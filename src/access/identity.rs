@@ -16,7 +16,7 @@ pub struct Identity {
     pub user: Arc<str>,
     /// The token's `exp`, without leeway.
     pub expires_at: UnixMs,
-    /// Until when the token is accepted: its `exp` and the leeway.
+    /// When what it opened must end: its `exp`, or, for a token shown within the leeway after that, the leeway's end.
     pub ends_at: UnixMs,
     /// The token's `iat`. `None`: the token has none.
     pub issued_at: Option<UnixMs>,
@@ -42,7 +42,7 @@ impl Identity {
 pub struct Pattern(Box<str>);
 
 impl Pattern {
-    /// `None` where the text is empty or longer than [`MAX_PATTERN_BYTES`].
+    /// `None` where the text is empty or longer than `MAX_PATTERN_BYTES`.
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty() && text.len() <= MAX_PATTERN_BYTES).then(|| Self(text.into()))
     }

@@ -16,8 +16,13 @@ pub const ALGORITHMS: [&str; 12] =
 /// The shortest modulus accepted for RSA, in bytes: 2048 bits, below which the cryptography refuses to verify.
 const MIN_RSA_BYTES: usize = 256;
 /// Uncompressed points: one byte of form, two coordinates.
-const P256_BYTES: usize = 65;
-const P384_BYTES: usize = 97;
+pub(super) const P256_BYTES: usize = 65;
+pub(super) const P384_BYTES: usize = 97;
+
+/// Is this modulus, in base64url, of fewer than 2048 bits?
+pub(super) fn is_short_rsa(modulus: &str) -> bool {
+    modulus.trim_end_matches('=').len() * 3 / 4 < MIN_RSA_BYTES
+}
 
 /// A key ready for use.
 pub(super) struct Key {

@@ -1,27 +1,35 @@
 //! Tokens in, identity out: which user a bearer token names, until when, and which accounts that user may see.
 //!
-//! Nothing but this module looks into a token. It keeps no sessions, reads no clock and fetches nothing: the time is an
-//! argument, and the keys come from the configuration.
+//! Nothing but this module looks into a token. It reads no clock and fetches nothing: the time is an argument, and keys come from the
+//! configuration or from whoever fetches what the issuer publishes.
 
 mod error;
 mod grant;
 mod identity;
+mod jwks;
 mod keys;
+mod revoked;
+mod seats;
 mod sign;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
-use crate::model::UnixMs;
+use crate::model::{Mono, UnixMs};
 use keys::Key;
 
 pub use error::AuthError;
 pub use grant::{Directory, Grant, Listed};
 pub use identity::{Identity, Pattern};
+pub use jwks::{FETCH_TIMEOUT, Fresher, JwksConfig, JwksError, JwksSource, KeySet, MAX_JWKS_BYTES, check as check_jwks};
 pub use keys::ALGORITHMS;
+pub use revoked::{MAX_REVOCATIONS, Revocation, Revocations, RevokeError, Revoked};
+pub use seats::{Seat, Seats};
 pub use sign::{Claims, SignError, sign};
 
 /// The longest token looked at. Tokens of the common issuers hold 1 to 4 KiB.
@@ -44,11 +52,23 @@ pub struct Config {
     pub leeway_seconds: u64,
     /// At most [`MAX_KEYS`].
     pub keys: Vec<KeyConfig>,
+    /// Where the issuer publishes its keys. `None`: nowhere, and `keys` are all there are.
+    pub jwks: Option<JwksConfig>,
+    /// Connections that one user may have open.
+    pub max_connections_per_user: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { issuer: None, audience: None, accounts_claim: "accounts".into(), leeway_seconds: 5, keys: Vec::new() }
+        Self {
+            issuer: None,
+            audience: None,
+            accounts_claim: "accounts".into(),
+            leeway_seconds: 5,
+            keys: Vec::new(),
+            jwks: None,
+            max_connections_per_user: 1_000,
+        }
     }
 }
 
@@ -72,6 +92,10 @@ pub struct Access {
     accounts_claim: String,
     leeway_ms: i64,
     keys: Vec<Key>,
+    jwks: Option<Arc<KeySet>>,
+    revocations: Arc<Revocations>,
+    seats: Seats<Arc<str>>,
+    max_connections_per_user: usize,
 }
 
 impl Access {
@@ -97,7 +121,27 @@ impl Access {
             accounts_claim: config.accounts_claim.clone(),
             leeway_ms: i64::try_from(config.leeway_seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000),
             keys,
+            jwks: config.jwks.clone().map(|jwks| Arc::new(KeySet::new(jwks))),
+            revocations: Arc::default(),
+            seats: Seats::default(),
+            max_connections_per_user: config.max_connections_per_user,
         })
+    }
+
+    /// The judge under another configuration: what was revoked stays so, who is connected is still counted, and keys that were
+    /// fetched are kept if they would be fetched from the same place.
+    ///
+    /// # Errors
+    /// As [`Access::new`].
+    pub fn renewed(&self, config: &Config) -> Result<Self, Vec<(String, String)>> {
+        let mut next = Self::new(config)?;
+        (next.revocations, next.seats) = (Arc::clone(&self.revocations), self.seats.clone());
+        if let (Some(old), Some(new)) = (&self.jwks, &config.jwks)
+            && old.config() == new
+        {
+            next.jwks = Some(Arc::clone(old));
+        }
+        Ok(next)
     }
 
     /// Whose token it is and what it grants at `now`.
@@ -110,15 +154,62 @@ impl Access {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::TooLarge);
         }
-        let claims = verify::claims(&self.keys, token)?;
-        self.judge(&claims, now)
+        let published = self.jwks.as_ref().map(|jwks| jwks.keys());
+        let keys = self.keys.iter().chain(published.iter().flat_map(|keys| keys.iter()));
+        let claims = match verify::claims(&keys.collect::<Vec<_>>(), token) {
+            Err(error) if self.could_be_newer(token, &error).is_some_and(|(jwks, _)| !jwks.is_loaded()) => {
+                return Err(AuthError::KeysUnavailable);
+            }
+            claims => claims?,
+        };
+        let identity = self.judge(&claims, now)?;
+        if self.revocations.covers(&identity) {
+            return Err(AuthError::Revoked);
+        }
+        Ok(identity)
+    }
+
+    /// Fresher keys to try a refused token with, where the token's key may have been published since the last look and it is time
+    /// to look again. Wait for it, then [`Access::identify`] once more.
+    pub fn fresher(&self, token: &str, error: &AuthError, now: Mono) -> Option<Fresher> {
+        let (jwks, kid) = self.could_be_newer(token, error)?;
+        let known = |keys: &[Key]| kid.is_some() && keys.iter().any(|key| key.kid == kid);
+        if known(&self.keys) || known(&jwks.keys()) { None } else { jwks.ask(now) }
+    }
+
+    /// Where a key may be published that is not known yet and signed this token, and the token's `kid`.
+    fn could_be_newer(&self, token: &str, error: &AuthError) -> Option<(&Arc<KeySet>, Option<String>)> {
+        let about_keys =
+            matches!(error, AuthError::UnknownKey | AuthError::Signature | AuthError::Algorithm | AuthError::KeysUnavailable);
+        let jwks = self.jwks.as_ref().filter(|_| about_keys)?;
+        Some((jwks, verify::publishable(token)?))
+    }
+
+    /// The published keys, for whoever fetches them. `None`: none are configured.
+    pub fn jwks(&self) -> Option<&Arc<KeySet>> {
+        self.jwks.as_ref()
+    }
+
+    /// Was the token behind this identity revoked since?
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revocations.covers(identity)
+    }
+
+    /// What was revoked.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// One more connection of the user; `None` when all of the user's are taken.
+    pub fn seat(&self, user: &Arc<str>) -> Option<Seat<Arc<str>>> {
+        self.seats.take(user, self.max_connections_per_user)
     }
 }
 
 /// What deserves a warning: working, but weak. Each names its key below the root.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut found = keys::weak(&config.keys);
-    if config.keys.is_empty() {
+    if config.keys.is_empty() && config.jwks.is_none() {
         found.push("access.keys: no key is configured, so nobody can log in; add [[access.keys]]".to_owned());
     }
     found

@@ -1,15 +1,17 @@
 //! Tokens: what is accepted, what is refused and under which name, and who sees what.
 
+mod published;
+
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
 
-const NOW: UnixMs = UnixMs(1_763_121_000_000);
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const NOW: UnixMs = UnixMs(1_763_121_000_000);
+pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn hs(algorithm: &str, kid: Option<&str>, secret: &str) -> KeyConfig {
+pub(super) fn hs(algorithm: &str, kid: Option<&str>, secret: &str) -> KeyConfig {
     let (kid, secret) = (kid.map(str::to_owned), Some(SecretString::from(secret)));
     KeyConfig { algorithm: algorithm.to_owned(), kid, secret, public_key: None }
 }
@@ -27,14 +29,14 @@ fn access(keys: Vec<KeyConfig>) -> Access {
 }
 
 /// A token with exactly these header fields and claims, signed with `secret` by HS256 whatever the header says.
-fn token(header: &Value, claims: &Value, secret: &str) -> String {
+pub(super) fn token(header: &Value, claims: &Value, secret: &str) -> String {
     let text = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key, jsonwebtoken::Algorithm::HS256).unwrap();
     format!("{text}.{signature}")
 }
 
-fn base64url(bytes: &[u8]) -> String {
+pub(super) fn base64url(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
@@ -47,7 +49,7 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 /// Claims that are good at [`NOW`], with some of them replaced; `null` takes one out.
-fn claims(changes: Value) -> Value {
+pub(super) fn claims(changes: Value) -> Value {
     let mut claims = json!({"sub": "alice", "exp": 1_763_125_000});
     for (name, value) in changes.as_object().unwrap() {
         if value.is_null() {

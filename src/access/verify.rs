@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{crypto, decode_header};
+use jsonwebtoken::{AlgorithmFamily, crypto, decode_header};
 use serde_json::Value;
 
 use super::identity::MAX_PATTERNS;
@@ -24,7 +24,7 @@ const MAX_IAT_AHEAD_MS: i64 = 300_000;
 const MAX_DATE_SECONDS: i64 = 253_402_300_799;
 
 /// The claims of a token that one of the keys signed. Times, issuer and audience are not judged yet.
-pub(super) fn claims(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
+pub(super) fn claims(keys: &[&Key], token: &str) -> Result<Claims, AuthError> {
     let header = decode_header(token).map_err(|error| match error.kind() {
         // A JSON object of the wrong shape: in practice an `alg` that is missing, `none` or unknown.
         ErrorKind::Json(json) if json.is_data() => AuthError::Algorithm,
@@ -34,9 +34,9 @@ pub(super) fn claims(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
         // RFC 7515 §4.1.11: an extension that is not understood must be refused, and we understand none.
         return Err(AuthError::Malformed);
     }
-    let mut candidates: Vec<&Key> = keys.iter().filter(|key| key.kid.is_some() && key.kid == header.kid).collect();
+    let mut candidates: Vec<&Key> = keys.iter().copied().filter(|key| key.kid.is_some() && key.kid == header.kid).collect();
     if candidates.is_empty() {
-        candidates = keys.iter().filter(|key| header.kid.is_none() || key.kid.is_none()).collect();
+        candidates = keys.iter().copied().filter(|key| header.kid.is_none() || key.kid.is_none()).collect();
     }
     if candidates.is_empty() {
         return Err(AuthError::UnknownKey);
@@ -53,6 +53,12 @@ pub(super) fn claims(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
     Err(refusal)
 }
 
+/// The `kid` of a token that a published key may have signed. `None`: none can have; published keys are never symmetric.
+pub(super) fn publishable(token: &str) -> Option<Option<String>> {
+    let header = decode_header(token).ok()?;
+    (header.alg.family() != AlgorithmFamily::Hmac).then_some(header.kid)
+}
+
 impl Access {
     /// Issuer and audience come before the times: a renewal does not mend them.
     pub(super) fn judge(&self, claims: &Claims, now: UnixMs) -> Result<Identity, AuthError> {
@@ -67,10 +73,12 @@ impl Access {
             return Err(AuthError::Audience);
         }
         let expires_at = date(claims, "exp")?.ok_or_else(|| bad("exp", DATE))?;
-        let ends_at = UnixMs(expires_at.0.saturating_add(self.leeway_ms));
-        if now >= ends_at {
+        let latest = UnixMs(expires_at.0.saturating_add(self.leeway_ms));
+        if now >= latest {
             return Err(AuthError::Expired);
         }
+        // The leeway is for clocks that differ, not for sessions that stay on: a token that came in time ends at its `exp`.
+        let ends_at = if now < expires_at { expires_at } else { latest };
         let issued_at = date(claims, "iat")?;
         let early = |date: Option<UnixMs>, ahead_ms: i64| {
             date.is_some_and(|date| date.0 > now.0.saturating_add(self.leeway_ms).saturating_add(ahead_ms))

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::model::{AccountIdx, AccountKey, AccountState, Channel, Filter, Reason, ReasonCode};
 use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
-use crate::venue::conn::{self, Ask};
+use crate::venue::conn::{self, Ask, Net};
 use crate::venue::link::{Link, LinkParts, Vitals};
 use crate::venue::{Connector, Shared};
 
@@ -29,7 +28,7 @@ pub(super) struct Accounts {
     metrics: Arc<Metrics>,
     tasks: Tasks,
     shared: Arc<Shared>,
-    http: reqwest::Client,
+    net: Net,
     running: Mutex<BTreeMap<Arc<str>, Account>>,
 }
 
@@ -50,14 +49,8 @@ struct Connection {
 }
 
 impl Accounts {
-    pub(super) fn new(clock: Clock, store: Arc<Store>, metrics: Arc<Metrics>, tasks: Tasks) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(std::time::Duration::from_secs(10))
-            .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("the HTTP client cannot be made")?;
-        Ok(Self { clock, store, metrics, tasks, shared: Arc::default(), http, running: Mutex::default() })
+    pub(super) fn new(clock: Clock, store: Arc<Store>, metrics: Arc<Metrics>, tasks: Tasks, net: Net) -> Self {
+        Self { clock, store, metrics, tasks, shared: Arc::default(), net, running: Mutex::default() }
     }
 
     /// Brings the set of accounts in line with a configuration and lists them for access. Connections start with
@@ -147,7 +140,7 @@ impl Accounts {
         });
         let (asks, receiver) = mpsc::channel(ASKS);
         let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
-        let run = conn::run(link, self.clock, self.http.clone(), receiver, stop.clone());
+        let run = conn::run(link, self.clock, self.net.clone(), receiver, stop.clone());
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         self.tasks.spawn(format!("venue {} {}", config.venue.name, config.id), Policy::Detached, async move {

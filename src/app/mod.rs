@@ -3,12 +3,13 @@
 //! [`App::bind`] makes everything and binds the listeners but runs nothing; [`App::run`] runs until told to stop, then drains.
 
 mod accounts;
+mod keys;
 mod operator;
+mod reload;
 mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,21 +18,22 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Access, Directory};
+use crate::access::{Access, Directory};
 use crate::client::conn::Drain;
 use crate::client::{Deps, Limits};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::runtime::{Clock, Policy, Tasks, install_crypto, stop_signal};
-use crate::server::{self, Front, admin};
+use crate::runtime::{Clock, Policy, Tasks, client_tls, install_crypto, stop_signal};
+use crate::server::{self, Certificate, DoorLimits, Doors, Front, TlsFiles, admin};
 use crate::store::Store;
+use crate::venue::conn::Net;
 use accounts::Accounts;
 use state::StateFile;
 
 /// Clients are asked to come back within this time, spread over it.
 const RECONNECT_WITHIN_MS: u64 = 5_000;
-/// How often secrets in files are looked at for a change.
+/// How often secrets and certificates in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
 /// How often the state file is written.
 const STATE_EVERY: Duration = Duration::from_secs(30);
@@ -61,11 +63,17 @@ struct Gateway {
     drain: Drain,
     /// Fires when the drain should begin.
     stop: CancellationToken,
+    net: Net,
+    front: Arc<Front>,
+    admin_doors: Arc<Doors>,
+    /// Stops the fetching of the issuer's keys as it is set up now.
+    fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
     state: Option<StateFile>,
     server: ArcSwap<server::Config>,
     /// The operator token's settings, fixed at the start.
     admin: server::Config,
+    upstream_ca_file: Option<std::path::PathBuf>,
 }
 
 impl App {
@@ -84,23 +92,44 @@ impl App {
         let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));
         let core = Tasks::new();
         let directory = Arc::new(Directory::default());
-        let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone())?;
+        let net = Net::new(client_tls(config.upstream_ca_file.as_deref()).context("upstream.ca_file")?)
+            .context("the HTTP client cannot be made")?;
+        let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone(), net.clone());
+        let access = Arc::new(ArcSwap::from_pointee(make_access(Access::new(&config.access))?));
+        let (clients, drain) =
+            (Tasks::new(), Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS });
+        let deps = Deps {
+            hub: Arc::clone(&hub),
+            access: Arc::clone(&access),
+            directory: Arc::clone(&directory),
+            metrics: Arc::clone(&metrics),
+            limits: limits(&config.server),
+        };
+        let doors = Arc::new(Doors::new(door_limits(&config.server), certificate(&config.server.tls, "server.tls")?));
+        let admin_doors = Doors::new(door_limits(&config.server), certificate(&config.server.admin_tls, "server.admin_tls")?);
+        let shared =
+            Front::new(Arc::new(deps), config.server.clone(), clock, clients.clone(), drain.clone(), Arc::clone(&doors));
         let gateway = Arc::new(Gateway {
             clock,
             metrics,
             store,
             hub,
-            access: Arc::new(ArcSwap::from_pointee(make_access(&config.access)?)),
+            access,
             directory,
             accounts,
             core,
-            clients: Tasks::new(),
-            drain: Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS },
+            clients,
+            drain,
             stop: CancellationToken::new(),
+            net,
+            front: Arc::new(shared),
+            admin_doors: Arc::new(admin_doors),
+            fetching: CancellationToken::new().into(),
             file: config.file.clone(),
             state,
             server: ArcSwap::from_pointee(config.server.clone()),
             admin: config.server,
+            upstream_ca_file: config.upstream_ca_file,
         });
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
         if let Some(file) = &gateway.state {
@@ -144,19 +173,21 @@ impl App {
 
 impl Gateway {
     fn spawn_core(self: &Arc<Self>, front: TcpListener, admin: TcpListener) {
-        let routes = server::routes(Arc::new(self.front()));
-        let accepting = self.drain.begun.clone();
+        let routes = server::routes(Arc::clone(&self.front));
+        let (accepting, doors) = (self.drain.begun.clone(), Arc::clone(&self.front.doors));
         self.core.spawn("clients' listener", Policy::Fatal, {
-            let (gateway, serve) = (Arc::clone(self), server::serve(front, routes, self.clients.clone(), accepting));
+            let (gateway, serve) = (Arc::clone(self), server::serve(front, routes, self.clients.clone(), accepting, doors));
             async move {
                 serve.await;
                 // Its end is the drain's beginning; anything else would be a failure of the group.
                 gateway.core.stopping().await;
             }
         });
-        let routes = admin::routes(Arc::clone(self) as Arc<dyn admin::Operator>);
-        let stop = self.core.stop_token().clone();
-        self.core.spawn("operators' listener", Policy::Fatal, server::serve(admin, routes, self.core.clone(), stop));
+        let doors = Arc::clone(&self.admin_doors);
+        let routes = server::admin_routes(Arc::clone(self) as Arc<dyn admin::Operator>, doors.certificate.is_some());
+        let (stop, core) = (self.core.stop_token().clone(), self.core.clone());
+        self.core.spawn("operators' listener", Policy::Fatal, server::serve(admin, routes, core, stop, doors));
+        self.fetch_keys();
         let (hub, stop) = (Arc::clone(&self.hub), self.core.stop_token().clone());
         self.core.spawn("hub", Policy::Fatal, async move {
             tokio::select! {
@@ -169,7 +200,7 @@ impl Gateway {
             while !gateway.core.is_stopping() {
                 tokio::select! {
                     () = gateway.core.stopping() => return,
-                    () = tokio::time::sleep(SECRETS_EVERY) => gateway.accounts.reread_secrets().await,
+                    () = tokio::time::sleep(SECRETS_EVERY) => gateway.reread().await,
                 }
             }
         });
@@ -196,34 +227,6 @@ impl Gateway {
         }
     }
 
-    fn front(&self) -> Front {
-        let config = self.server.load();
-        let limits = Limits {
-            heartbeat_ms: config.heartbeat_ms,
-            auth_timeout_ms: config.auth_timeout_ms,
-            ping_interval_ms: config.ping_interval_ms,
-            write_stall_ms: config.write_stall_ms,
-            max_frame_bytes: config.max_frame_bytes,
-            max_requests_per_second: config.max_requests_per_second,
-            max_requests_burst: config.request_burst,
-        };
-        Front {
-            deps: Arc::new(Deps {
-                hub: Arc::clone(&self.hub),
-                access: Arc::clone(&self.access),
-                directory: Arc::clone(&self.directory),
-                metrics: Arc::clone(&self.metrics),
-                limits,
-            }),
-            clock: self.clock,
-            tasks: self.clients.clone(),
-            drain: self.drain.clone(),
-            allowed_origins: config.allowed_origins.clone(),
-            max_connections: config.max_connections,
-            open: AtomicUsize::new(0),
-        }
-    }
-
     async fn drain(&self) {
         let limit = Duration::from_millis(self.server.load().drain_ms);
         tracing::info!(clients = self.clients.running(), limit_ms = limit.as_millis() as u64, "draining");
@@ -237,22 +240,6 @@ impl Gateway {
         if tokio::time::timeout(Duration::from_secs(3), self.core.wait()).await.is_err() {
             tracing::warn!(tasks = self.core.running(), "tasks still run at exit");
         }
-    }
-
-    /// Reads the configuration file again and puts it in place. What did not change goes on undisturbed.
-    fn reload(&self) -> Result<String, String> {
-        let config = Config::load(self.file.as_deref(), crate::config::process_env()).map_err(|errors| errors.to_string())?;
-        let access = make_access(&config.access).map_err(|error| error.to_string())?;
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
-        let old = self.server.load();
-        let moved = old.listen != config.server.listen || old.admin_listen != config.server.admin_listen;
-        self.access.store(Arc::new(access));
-        self.directory.replace(self.accounts.apply(config.accounts));
-        self.accounts.start();
-        self.hub.wake_all();
-        Ok(if moved { "accounts and keys are in place; addresses change at the next start" } else { "in place" }.to_owned())
     }
 }
 
@@ -300,11 +287,35 @@ async fn listen(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addr).await.with_context(|| format!("{key}: cannot listen on {addr}; choose another address or free it"))
 }
 
-fn make_access(config: &access::Config) -> anyhow::Result<Access> {
-    Access::new(config).map_err(|problems| {
+fn make_access(made: Result<Access, Vec<(String, String)>>) -> anyhow::Result<Access> {
+    made.map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(|(key, message)| format!("access.{key}: {message}")).collect();
         anyhow::anyhow!(lines.join("\n"))
     })
+}
+
+fn limits(config: &server::Config) -> Limits {
+    Limits {
+        heartbeat_ms: config.heartbeat_ms,
+        auth_timeout_ms: config.auth_timeout_ms,
+        ping_interval_ms: config.ping_interval_ms,
+        write_stall_ms: config.write_stall_ms,
+        max_frame_bytes: config.max_frame_bytes,
+        max_requests_per_second: config.max_requests_per_second,
+        max_requests_burst: config.request_burst,
+    }
+}
+
+fn door_limits(config: &server::Config) -> DoorLimits {
+    DoorLimits {
+        max_sockets: config.max_connections,
+        max_per_address: config.max_connections_per_address,
+        trusted_proxies: config.trusted_proxies.clone(),
+    }
+}
+
+fn certificate(files: &Option<TlsFiles>, key: &'static str) -> anyhow::Result<Option<Arc<Certificate>>> {
+    files.clone().map(|files| Certificate::load(files).map(Arc::new).context(key)).transpose()
 }
 
 /// Differs from that of every earlier run: the start's microsecond and 20 random bits, in base 36.

@@ -3,8 +3,10 @@
 use secrecy::SecretString;
 
 use super::{Gateway, admin_token};
+use crate::access::{Revocation, RevokeError};
 use crate::metrics::{AccountLabels, Metrics};
-use crate::model::AccountState;
+use crate::model::{AccountState, UnixMs};
+use crate::runtime::logging;
 use crate::server::admin::{AccountHealth, Operator};
 use crate::venue::conn::Ask;
 
@@ -53,6 +55,29 @@ impl Operator for Gateway {
 
     fn reload(&self) -> Result<String, String> {
         Gateway::reload(self)
+    }
+
+    fn log_level(&self) -> Option<String> {
+        logging::level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<String, String> {
+        crate::config::check_level(level)?;
+        let was = logging::set_level(level).ok_or("this process keeps no log")?;
+        tracing::warn!(level, was, "log level changed by an operator");
+        Ok(was)
+    }
+
+    fn now(&self) -> UnixMs {
+        self.clock.now().unix
+    }
+
+    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError> {
+        let now = self.clock.now().unix;
+        let held = self.access.load().revocations().add(revocation, now)?;
+        tracing::info!(held, "tokens revoked");
+        self.hub.wake_all();
+        Ok(held)
     }
 
     fn token(&self) -> Option<&SecretString> {

@@ -117,6 +117,7 @@ fn guide(app: &App, fleet: &Fleet, token: &str) -> String {
     let (addr, admin) = (app.addr(), app.admin_addr());
     let mut text = format!(
         "balance-gateway demo: four simulated venues, one gateway, user {USER:?}. Ctrl-C ends it.\n\n\
+         dashboard   http://{addr}/  (paste the token below)\n\
          WebSocket   ws://{addr}/v1/ws\n\
          REST        http://{addr}/v1/balances\n\
          operators   http://{admin}/health/ready  http://{admin}/metrics\n"

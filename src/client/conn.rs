@@ -1,37 +1,45 @@
-//! Moves bytes between one client session and its WebSocket.
+//! Moves bytes between one client session and its socket.
 //!
-//! While a write is under way nothing is read from the store, so a slow socket conflates by itself. Only a socket that takes no
-//! byte at all for the stall bound is closed.
+//! A delivery costs one write and no task wake-up: whoever wakes the connection after a commit writes the shared frame to the socket
+//! right there. The connection's own task only reads requests, keeps time, and waits for a socket that is full. While
+//! something is left unwritten nothing more is read from the store, so a slow socket conflates by itself and holds one answer
+//! at most. Only a socket that takes no byte at all for the stall bound is closed.
 
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{SinkExt, StreamExt};
-use tokio::time::sleep;
+use bytes::{Buf, Bytes};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientOut, ClientSession, Deps};
-use crate::access::Identity;
+use super::codec::{Broken, Decoder, Incoming};
+use super::stream::Stream;
+use super::{ClientOut, ClientSession, Deps, Place};
+use crate::access::{Fresher, Identity};
+use crate::hub::Wake;
 use crate::metrics::CodeLabels;
-use crate::protocol::CloseCode;
+use crate::model::Mono;
+use crate::protocol::{CloseCode, wire_frame};
 use crate::runtime::Clock;
 
-/// Bytes a socket has taken so far, counted below the WebSocket layer.
-#[derive(Debug, Clone, Default)]
-pub struct Taken(Arc<AtomicU64>);
-
-impl Taken {
-    /// The socket took `n` bytes.
-    pub fn add(&self, n: usize) {
-        self.0.fetch_add(n as u64, Ordering::Relaxed);
-    }
-
-    fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+const PING: u8 = 0x9;
+const PONG: u8 = 0xa;
+const CLOSE: u8 = 0x8;
+/// Pieces handed to one write.
+const PIECES: usize = 64;
+/// What is read at once: requests are small.
+const READ_BYTES: usize = 4 << 10;
+/// Reads in one round.
+const READS: usize = 8;
+/// How often a full socket's right to go on is looked at: revocations take effect within two seconds.
+const OVER_CHECK_MS: u64 = 500;
+/// How long a closed connection may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How a connection is told that the gateway goes away.
 #[derive(Debug, Clone)]
@@ -42,165 +50,395 @@ pub struct Drain {
     pub reconnect_within_ms: u64,
 }
 
+/// Why the gateway ends a connection; `None`: the peer is gone.
+type Close = Option<(CloseCode, &'static str)>;
+
+/// What a connection brings from the listener.
+pub struct Line {
+    pub stream: Stream,
+    /// What came after the handshake.
+    pub read: Bytes,
+    /// Its place among those that have shown no token; given back when it shows one.
+    pub waiting: Option<Place>,
+}
+
 /// Serves one client until it leaves, breaks a rule, or the gateway drains.
-pub async fn serve(socket: WebSocket, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, taken: Taken, drain: Drain) {
+pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
     deps.metrics.client_connections.inc();
-    let mut out = ClientOut::default();
-    let session = match identity {
-        Some(identity) => ClientSession::with_identity(Arc::clone(&deps), identity, clock.now(), &mut out),
-        None => ClientSession::new(Arc::clone(&deps), clock.now()),
-    };
-    let mut conn = Conn { socket, session, deps: Arc::clone(&deps), clock, taken, out };
-    let close = conn.run(&drain).await;
+    let Line { stream, read, waiting } = line;
+    let conn = Conn::new(stream, Arc::clone(&deps), identity, clock);
+    let close = conn.run(read, waiting, &drain).await;
+    conn.leave();
     if let Some((code, reason)) = close {
         deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
         tracing::debug!(code = code.number(), reason, "client closed by the gateway");
-        let frame = CloseFrame { code: code.number(), reason: reason.into() };
-        let farewell = async {
-            if conn.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                // Until the peer's close arrives, so that ours is not overtaken by a reset.
-                while let Some(Ok(_)) = conn.socket.next().await {}
-            }
-        };
-        _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+        _ = timeout(FAREWELL, conn.farewell(code, reason)).await;
     }
     deps.metrics.client_connections.dec();
 }
 
 struct Conn {
-    socket: WebSocket,
-    session: ClientSession,
     deps: Arc<Deps>,
     clock: Clock,
-    taken: Taken,
-    out: ClientOut,
+    stream: Stream,
+    /// The task should look again: something is left unwritten, or a deadline moved.
+    work: Notify,
+    state: Mutex<State>,
 }
 
-type Close = Option<(CloseCode, &'static str)>;
+struct State {
+    /// `None` once the connection is over.
+    session: Option<ClientSession>,
+    /// What the socket has not taken yet.
+    tail: VecDeque<Bytes>,
+    /// TLS holds something that the socket has not taken yet.
+    unflushed: bool,
+    /// When the socket last took a byte, while something is left, and how many it had taken then.
+    taken: Mono,
+    taken_bytes: u64,
+    /// A token waits for these.
+    keys: Option<Fresher>,
+    /// Close once the tail is written.
+    close: Close,
+    /// The venue frame behind the tail was read then.
+    read_at: Option<Mono>,
+    broken: bool,
+}
+
+impl Wake for Conn {
+    fn wake(&self) {
+        let mut state = self.state.lock();
+        if state.is_writable() {
+            self.pump(&mut state, ClientOut::default());
+        }
+    }
+}
+
+impl State {
+    fn is_blocked(&self) -> bool {
+        !self.tail.is_empty() || self.unflushed
+    }
+
+    fn is_writable(&self) -> bool {
+        !self.is_blocked() && self.close.is_none() && !self.broken
+    }
+}
 
 impl Conn {
-    /// `Some`: close with that code. `None`: the peer is gone.
-    async fn run(&mut self, drain: &Drain) -> Close {
-        let waker = self.session.waker();
+    fn new(stream: Stream, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock) -> Arc<Self> {
+        let mut out = ClientOut::default();
+        let now = clock.now();
+        let session = match identity {
+            Some(identity) => ClientSession::with_identity(Arc::clone(&deps), identity, now, &mut out),
+            None => ClientSession::new(Arc::clone(&deps), now),
+        };
+        let state = State {
+            session: None,
+            tail: VecDeque::new(),
+            unflushed: false,
+            taken: now.mono,
+            taken_bytes: stream.taken(),
+            keys: None,
+            close: None,
+            read_at: None,
+            broken: false,
+        };
+        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
+        {
+            let mut state = conn.state.lock();
+            let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;
+            let session = state.session.insert(session);
+            session.set_reader(Arc::downgrade(&reader));
+            conn.pump(&mut state, out);
+        }
+        conn
+    }
+
+    /// Ends the session: its watches are dropped, and nobody wakes the connection any more.
+    fn leave(&self) {
+        let session = self.state.lock().session.take();
+        drop(session); // outside of the lock: it touches the hub's lists
+    }
+
+    // ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Writes `out` and what there is to tell after it, as far as the socket takes it.
+    fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
         loop {
-            if let Err(close) = self.write_all().await {
+            let (now, fresh) = (self.clock.now(), out.frames.is_empty());
+            // The socket is not full here: a stall can only begin now.
+            state.taken = now.mono;
+            for text in out.frames {
+                state.tail.push_back(text.frame().clone());
+            }
+            if out.ping {
+                state.tail.push_back(wire_frame(PING, b""));
+            }
+            if out.keys.is_some() {
+                state.keys = out.keys;
+                self.work.notify_one();
+            }
+            state.close = state.close.or(out.close);
+            state.read_at = match (state.read_at, out.read_at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            self.flush(state);
+            if !state.is_writable() {
+                self.work.notify_one();
+                return;
+            }
+            let Some(session) = &mut state.session else { return };
+            out = ClientOut::default();
+            session.on_wake(now, &mut out);
+            if out.is_empty() {
+                // A paced subscription is asked again by the task's clock, whose deadline may be later than that.
+                if !fresh && session.is_paced() {
+                    self.work.notify_one();
+                }
+                return;
+            }
+        }
+    }
+
+    /// Hands the tail to the socket until it is written or the socket is full.
+    fn flush(&self, state: &mut State) {
+        if !state.is_blocked() {
+            return;
+        }
+        while !state.tail.is_empty() && !state.broken {
+            let result = match &state.tail {
+                tail if tail.len() == 1 => self.stream.try_write(&tail[0]),
+                tail => {
+                    let pieces: Vec<_> = tail.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
+                    self.stream.try_write_vectored(&pieces)
+                }
+            };
+            match result {
+                Ok(n) => advance(&mut state.tail, n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => state.broken = true,
+            }
+        }
+        state.unflushed = match self.stream.try_flush() {
+            Ok(()) => false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(_) => {
+                state.broken = true;
+                false
+            }
+        };
+        let taken = self.stream.taken();
+        if taken > state.taken_bytes {
+            self.deps.metrics.client_bytes.inc_by(taken - state.taken_bytes);
+            (state.taken, state.taken_bytes) = (self.clock.now().mono, taken);
+        }
+        if !state.is_blocked() {
+            state.tail = VecDeque::new();
+            if let Some(read_at) = state.read_at.take() {
+                let micros = self.clock.now().mono.0.saturating_sub(read_at.0);
+                self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
+            }
+        }
+    }
+
+    // ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async fn run(self: &Arc<Self>, read: Bytes, mut waiting: Option<Place>, drain: &Drain) -> Close {
+        let mut keys: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+        let mut decoder = Decoder::new(self.deps.limits.max_frame_bytes);
+        decoder.feed(&read);
+        drop(read);
+        loop {
+            if let Err(close) = self.take_requests(&mut decoder) {
                 return close;
             }
-            let deadline = self.session.deadline(self.clock.now());
+            let (deadline, blocked) = match self.next_step(&mut waiting, &mut keys) {
+                Ok(next) => next,
+                Err(close) => return close,
+            };
+            let fresher = async {
+                match &mut keys {
+                    Some(keys) => keys.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = drain.begun.cancelled() => {
-                    self.session.on_drain(self.clock.now(), drain.reconnect_within_ms, &mut self.out);
-                    if let Err(close) = self.write_all().await {
-                        return close;
+                    let mut state = self.state.lock();
+                    let (now, mut out) = (self.clock.now(), ClientOut::default());
+                    if let Some(session) = &mut state.session {
+                        session.on_drain(now, drain.reconnect_within_ms, &mut out);
                     }
+                    self.pump(&mut state, out);
                     return Some((CloseCode::Draining, "draining"));
                 }
-                message = self.socket.next() => {
-                    if let Err(close) = self.on_message(message) {
-                        return close;
+                // A peer that does not take its answers is not asked for more questions.
+                ready = self.stream.readable(), if !blocked => {
+                    if ready.is_err() || self.read(&mut decoder).is_break() {
+                        return None;
                     }
                     // A client that never pauses must not keep its deadlines from being heard.
-                    let now = self.clock.now();
-                    if self.out.close.is_none() && self.session.deadline(now) <= now.mono {
-                        self.session.on_timeout(now, &mut self.out);
+                    if self.clock.now().mono >= deadline {
+                        self.on_time();
                     }
                 }
-                () = waker.woken() => self.session.on_wake(self.clock.now(), &mut self.out),
-                () = self.clock.wait_until(deadline) => self.session.on_timeout(self.clock.now(), &mut self.out),
+                ready = self.stream.writable(), if blocked => {
+                    let mut state = self.state.lock();
+                    self.flush(&mut state);
+                    if ready.is_err() || state.broken {
+                        return None;
+                    }
+                    if state.is_writable() {
+                        self.pump(&mut state, ClientOut::default());
+                    }
+                }
+                () = fresher, if !blocked => {
+                    keys = None;
+                    let mut state = self.state.lock();
+                    let (now, mut out) = (self.clock.now(), ClientOut::default());
+                    if let Some(session) = &mut state.session {
+                        session.on_keys(now, &mut out);
+                    }
+                    self.pump(&mut state, out);
+                }
+                () = self.work.notified() => {}
+                () = self.clock.wait_until(deadline) => self.on_time(),
             }
         }
     }
 
-    fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Close> {
+    /// What to wait for: a time, and whether the socket is full. `Err`: the connection is over.
+    fn next_step(
+        &self,
+        waiting: &mut Option<Place>,
+        keys: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    ) -> Result<(Mono, bool), Close> {
+        let mut state = self.state.lock();
+        if let Some(fresher) = state.keys.take() {
+            *keys = Some(Box::pin(fresher.wait()));
+        }
+        let Some(session) = state.session.as_ref().filter(|_| !state.broken) else { return Err(None) };
+        if session.user().is_some() {
+            *waiting = None;
+        }
         let now = self.clock.now();
-        match message {
-            Some(Ok(Message::Text(text))) => self.session.on_text(now, &text, &mut self.out),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.session.on_heard(now),
-            Some(Ok(Message::Binary(_))) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
-            Some(Ok(Message::Close(_))) | None => return Err(None),
-            Some(Err(error)) => return Err(read_error(&error)),
+        if !state.is_blocked() {
+            return if state.close.is_some() { Err(state.close) } else { Ok((session.deadline(now), false)) };
         }
-        Ok(())
+        let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
+        if now.mono >= stall {
+            return Err(Some((CloseCode::WriteStall, "the socket took no byte in time")));
+        }
+        // However slowly a client reads, it is told nothing beyond its right to be told.
+        match session.over(now) {
+            Some(close) => Err(Some(close)),
+            None => Ok((stall.min(now.mono.plus_ms(OVER_CHECK_MS)), true)),
+        }
     }
 
-    /// Writes what the session put out, and what came to be told meanwhile, until there is nothing.
-    async fn write_all(&mut self) -> Result<(), Close> {
+    fn on_time(&self) {
+        let mut state = self.state.lock();
+        let now = self.clock.now();
+        if state.is_blocked() {
+            return; // the socket is full: the next step looks at the bounds that hold then
+        }
+        let Some(session) = &mut state.session else { return };
+        let mut out = ClientOut::default();
+        session.on_timeout(now, &mut out);
+        self.pump(&mut state, out);
+    }
+
+    /// Takes what the socket holds; breaks when the peer is gone.
+    fn read(&self, decoder: &mut Decoder) -> std::ops::ControlFlow<()> {
+        let mut bytes = [0; READ_BYTES];
+        // TLS may hold a few records more than the socket shows; what is beyond is read in the next round.
+        for _ in 0..READS {
+            match self.stream.try_read(&mut bytes) {
+                Ok(0) => return std::ops::ControlFlow::Break(()),
+                Ok(n) => decoder.feed(&bytes[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return std::ops::ControlFlow::Continue(()),
+                Err(_) => return std::ops::ControlFlow::Break(()),
+            }
+        }
+        self.work.notify_one();
+        std::ops::ControlFlow::Continue(())
+    }
+
+    /// Answers complete requests, until the socket is full.
+    fn take_requests(&self, decoder: &mut Decoder) -> Result<(), Close> {
         loop {
-            let out = std::mem::take(&mut self.out);
-            let close = out.close;
-            let wrote = !out.frames.is_empty();
-            if wrote || out.ping {
-                self.write(out).await?;
-            }
-            if close.is_some() {
-                return Err(close);
-            }
-            if !wrote {
+            let mut state = self.state.lock();
+            if !state.is_writable() {
                 return Ok(());
             }
-            self.session.on_wake(self.clock.now(), &mut self.out);
+            let incoming = match decoder.take_next() {
+                Ok(Some(incoming)) => incoming,
+                Ok(None) => return Ok(()),
+                Err(Broken::TooLarge) => return Err(Some((CloseCode::FrameTooLarge, "the frame is too large"))),
+                Err(Broken::NotUtf8) => return Err(Some((CloseCode::ProtocolError, "the text is no UTF-8"))),
+                Err(Broken::Protocol(what)) => return Err(Some((CloseCode::ProtocolError, what))),
+            };
+            let (now, mut out) = (self.clock.now(), ClientOut::default());
+            let Some(session) = &mut state.session else { return Err(None) };
+            match incoming {
+                Incoming::Text(text) => session.on_text(now, &text, &mut out),
+                Incoming::Ping(payload) => {
+                    session.on_heard(now);
+                    state.tail.push_back(wire_frame(PONG, &payload));
+                }
+                Incoming::Pong => session.on_heard(now),
+                Incoming::Binary(_) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
+                Incoming::Close(code) => {
+                    let payload = code.map(u16::to_be_bytes);
+                    state.tail.push_back(wire_frame(CLOSE, payload.as_ref().map_or(&[], |p| p)));
+                    self.flush(&mut state);
+                    return Err(None);
+                }
+            }
+            self.pump(&mut state, out);
         }
     }
 
-    async fn write(&mut self, out: ClientOut) -> Result<(), Close> {
-        let metrics = &self.deps.metrics;
-        metrics.client_bytes.inc_by(out.frames.iter().map(|text| text.len() as u64).sum());
-        let socket = &mut self.socket;
-        let write = async {
-            for text in out.frames {
-                socket.feed(Message::Text(text)).await?;
+    /// Writes what is left and a close frame, then waits for the peer's: a reset must not overtake them.
+    async fn farewell(&self, code: CloseCode, reason: &str) {
+        let mut payload = code.number().to_be_bytes().to_vec();
+        payload.extend_from_slice(reason.as_bytes());
+        self.state.lock().tail.push_back(wire_frame(CLOSE, &payload));
+        loop {
+            {
+                let mut state = self.state.lock();
+                self.flush(&mut state);
+                if state.broken {
+                    return;
+                }
+                if !state.is_blocked() {
+                    break;
+                }
             }
-            if out.ping {
-                socket.feed(Message::Ping(Vec::new().into())).await?;
+            if self.stream.writable().await.is_err() {
+                return;
             }
-            socket.flush().await
-        };
-        let stalled = stalled(&self.taken, Duration::from_millis(self.deps.limits.write_stall_ms));
-        let now = self.clock.now();
-        let left = self.session.ends_at().map(|end| u64::try_from(end.0 - now.unix.0).unwrap_or(0));
-        let over = async {
-            match left {
-                Some(left) => self.clock.wait_until(now.mono.plus_ms(left)).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            written = write => written.map_err(|_| None)?,
-            () = stalled => return Err(Some((CloseCode::WriteStall, "the socket took no byte in time"))),
-            // However slowly a client reads, it reads nothing beyond its token's end.
-            () = over => return Err(Some((CloseCode::TokenExpired, "the token has expired"))),
         }
-        if let Some(read_at) = out.read_at {
-            let micros = self.clock.now().mono.0.saturating_sub(read_at.0);
-            metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
+        self.stream.shut_down();
+        let mut decoder = Decoder::new(READ_BYTES);
+        while self.stream.readable().await.is_ok() {
+            if self.read(&mut decoder).is_break() || matches!(decoder.take_next(), Ok(Some(Incoming::Close(_))) | Err(_)) {
+                return;
+            }
         }
-        Ok(())
     }
 }
 
-/// Ends once the socket has taken no byte for `bound`.
-async fn stalled(taken: &Taken, bound: Duration) {
-    let mut before = taken.total();
-    loop {
-        sleep(bound).await;
-        let after = taken.total();
-        if after == before {
+/// Drops what was written.
+fn advance(tail: &mut VecDeque<Bytes>, mut wrote: usize) {
+    while let Some(front) = tail.front_mut() {
+        if front.len() > wrote {
+            front.advance(wrote);
             return;
         }
-        before = after;
-    }
-}
-
-/// What a broken read means to the peer, where it can still be told.
-fn read_error(error: &axum::Error) -> Close {
-    use tokio_tungstenite::tungstenite::Error;
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
-    match source {
-        Some(Error::Capacity(_)) => Some((CloseCode::FrameTooLarge, "the frame is too large")),
-        Some(Error::Utf8(_)) => Some((CloseCode::ProtocolError, "the text is no UTF-8")),
-        Some(Error::Protocol(_)) => Some((CloseCode::ProtocolError, "not WebSocket")),
-        _ => None,
+        wrote -= front.len();
+        tail.pop_front();
     }
 }

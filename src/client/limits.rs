@@ -1,4 +1,6 @@
-//! How many requests a client may make: a token bucket, pure.
+//! How much is too much: a token bucket for requests, places for connections.
+
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::model::Mono;
 
@@ -17,6 +19,12 @@ impl Bucket {
         Self { per_second, burst, level: u64::from(burst) * 1000, filled: now }
     }
 
+    /// Would it hold its whole burst by `now`? Then forgetting it changes nothing.
+    pub fn is_full(&self, now: Mono) -> bool {
+        let earned = now.since_ms(self.filled).saturating_mul(u64::from(self.per_second));
+        self.level.saturating_add(earned) >= u64::from(self.burst) * 1000
+    }
+
     /// Takes one request; false when there is none.
     pub fn take(&mut self, now: Mono) -> bool {
         let earned = now.since_ms(self.filled).saturating_mul(u64::from(self.per_second));
@@ -29,5 +37,32 @@ impl Bucket {
             self.level -= 1000;
         }
         enough
+    }
+}
+
+/// Places that are counted by a metric and given back. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Gauge);
+
+impl Places {
+    pub fn counted_by(gauge: &Gauge) -> Self {
+        Self(gauge.clone())
+    }
+
+    /// A place; `None` when `max` are taken.
+    pub fn take(&self, max: usize) -> Option<Place> {
+        let before = self.0.inc();
+        let place = Place(self.0.clone());
+        usize::try_from(before).is_ok_and(|before| before < max).then_some(place)
+    }
+}
+
+/// One place, given back when dropped.
+#[derive(Debug)]
+pub struct Place(Gauge);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

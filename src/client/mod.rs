@@ -1,8 +1,10 @@
 //! Downstream: one client connection. `session` thinks, `conn` moves bytes, `limits` says how much is too much.
 
+pub mod codec;
 pub mod conn;
 mod limits;
 mod session;
+mod stream;
 
 use std::sync::Arc;
 
@@ -10,11 +12,13 @@ use crate::access::{Access, Directory};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 
-pub use limits::Bucket;
+pub use limits::{Bucket, Place, Places};
 pub use session::{ClientOut, ClientSession};
 pub(crate) use session::{count_auth_failure, error_code};
+pub use stream::{Socket, Stream};
 
 /// What every client session works with.
+#[derive(Clone)]
 pub struct Deps {
     pub hub: Arc<Hub>,
     pub access: Arc<arc_swap::ArcSwap<Access>>,

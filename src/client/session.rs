@@ -3,16 +3,16 @@
 //! Whoever drives it asks again ([`ClientSession::on_wake`]) after each write until nothing more comes. A slow reader simply asks less
 //! often, and then gets the newest version of each row: memory per connection is a cursor and the frames of one answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use axum::extract::ws::Utf8Bytes;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Bucket, Deps};
-use crate::access::{AuthError, Grant, Identity};
-use crate::hub::{Frames, View, Waker, Watch};
-use crate::metrics::{AuthLabels, ChannelLabels, TypeLabels};
-use crate::model::{Channel, Filter, Mono, Now, UnixMs};
-use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe};
+use crate::access::{AuthError, Fresher, Grant, Identity, Seat};
+use crate::hub::{Frames, View, Wake, Waker, Watch};
+use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels, TypeLabels};
+use crate::model::{Channel, Filter, Mono, Now};
+use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
 /// How long before a token ends its holder is told.
 const EXPIRY_NOTICE_MS: i64 = 60_000;
@@ -22,10 +22,12 @@ const MAX_REFUSED: u32 = 200;
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
 pub struct ClientOut {
-    pub frames: Vec<Utf8Bytes>,
+    pub frames: Vec<WireText>,
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
+    /// A token waits for fresher keys: call [`ClientSession::on_keys`] when this has ended.
+    pub keys: Option<Fresher>,
     /// The oldest venue frame read among what is written here, for the delivery histogram.
     pub read_at: Option<Mono>,
 }
@@ -33,24 +35,31 @@ pub struct ClientOut {
 /// See the module.
 pub struct ClientSession {
     deps: Arc<Deps>,
-    waker: Arc<Waker>,
+    reader: Option<Weak<dyn Wake>>,
+    own_waker: Option<Arc<Waker>>,
+    /// Rights may change while nothing is subscribed.
+    enrolled: Option<Watch>,
     auth: Auth,
+    /// A token whose key may just have been published, and the id of its request.
+    pending: Option<(Option<Id>, SecretString)>,
     subs: [Option<Sub>; 2],
     bucket: Bucket,
     refused: u32,
     last_sent: Mono,
     last_heard: Mono,
     last_ping: Mono,
+    /// The first ping since anything was heard.
+    asked: Mono,
 }
 
 enum Auth {
     Waiting { until: Mono },
-    Known { identity: Identity, grant: Grant, noticed: bool },
+    Known { identity: Identity, grant: Grant, noticed: bool, seat: Seat<Arc<str>> },
 }
 
 struct Sub {
     view: Arc<View>,
-    _watch: Watch,
+    _watch: Option<Watch>,
     filter: Filter,
     /// The gsn of the last frame sent.
     prev: u64,
@@ -62,6 +71,13 @@ struct Sub {
     versions: u64,
 }
 
+impl ClientOut {
+    /// Is there nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && !self.ping && self.close.is_none()
+    }
+}
+
 impl ClientSession {
     /// A connection that has shown no token yet.
     pub fn new(deps: Arc<Deps>, now: Now) -> Self {
@@ -70,14 +86,18 @@ impl ClientSession {
         let until = now.mono.plus_ms(limits.auth_timeout_ms);
         Self {
             deps,
-            waker: Arc::default(),
+            reader: None,
+            own_waker: None,
+            enrolled: None,
             auth: Auth::Waiting { until },
+            pending: None,
             subs: [None, None],
             bucket,
             refused: 0,
             last_sent: now.mono,
             last_heard: now.mono,
             last_ping: now.mono,
+            asked: now.mono,
         }
     }
 
@@ -88,9 +108,17 @@ impl ClientSession {
         session
     }
 
-    /// Wakes the driver when there may be something to send.
-    pub fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    /// Who is woken when there may be something to send. Set before anything is subscribed.
+    pub fn set_reader(&mut self, reader: Weak<dyn Wake>) {
+        self.enrolled = Some(self.deps.hub.enroll(&reader));
+        self.reader = Some(reader);
+    }
+
+    /// A waker for a driver that waits in a task of its own.
+    pub fn waker(&mut self) -> Arc<Waker> {
+        let waker = Arc::clone(self.own_waker.get_or_insert_default());
+        self.set_reader(Arc::downgrade(&(Arc::clone(&waker) as Arc<dyn Wake>)));
+        waker
     }
 
     /// The user, once known.
@@ -111,7 +139,12 @@ impl ClientSession {
     /// A text frame came.
     pub fn on_text(&mut self, now: Now, text: &str, out: &mut ClientOut) {
         self.on_heard(now);
+        // What a request is answered with must not rest on rights that were taken away in this very moment.
         if self.is_over(now, out) {
+            return;
+        }
+        self.regrant(now, out);
+        if out.close.is_some() {
             return;
         }
         if !self.bucket.take(now.mono) {
@@ -137,7 +170,7 @@ impl ClientSession {
         match request {
             Request::Ping => self.send(now, FrameKind::Pong, protocol::pong(id, now.unix), out),
             Request::Pong => {}
-            Request::AuthToken { token } => self.authenticate(now, id, &token, out),
+            Request::AuthToken { token } => self.authenticate(now, id, token, out),
             _ if !known => {
                 let message = "send {\"type\":\"auth_token\",\"token\":…} first";
                 self.refuse(now, id, ErrorCode::NotAuthenticated, message, out);
@@ -165,46 +198,74 @@ impl ClientSession {
         self.refuse(now, id, ErrorCode::NotSubscribed, &message, out);
     }
 
-    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: &str, out: &mut ClientOut) {
-        match self.deps.access.load().identify(token, now.unix) {
+    fn authenticate(&mut self, now: Now, id: Option<&Id>, token: String, out: &mut ClientOut) {
+        let access = self.deps.access.load();
+        let identified = access.identify(&token, now.unix);
+        if let Err(error) = &identified
+            && let Some(fresher) = access.fresher(&token, error, now.mono)
+        {
+            self.pending = Some((id.cloned(), token.into()));
+            out.keys = Some(fresher);
+            return;
+        }
+        drop(access);
+        self.pending = None;
+        self.identified(now, id, identified, out);
+    }
+
+    /// The issuer's keys were looked at again.
+    pub fn on_keys(&mut self, now: Now, out: &mut ClientOut) {
+        let Some((id, token)) = self.pending.take() else { return };
+        let identified = self.deps.access.load().identify(token.expose_secret(), now.unix);
+        self.identified(now, id.as_ref(), identified, out);
+    }
+
+    fn identified(&mut self, now: Now, id: Option<&Id>, result: Result<Identity, AuthError>, out: &mut ClientOut) {
+        match result {
             Ok(identity) if self.user().is_some_and(|user| *user != identity.user) => {
-                self.turn_away(
-                    now,
-                    id,
-                    ErrorCode::SubjectMismatch,
-                    "the token is another user's; open another connection",
-                    out,
-                );
+                let message = "the token is another user's; open another connection";
+                self.turn_away(now, id, ErrorCode::SubjectMismatch, message, CloseCode::TokenInvalid, out);
             }
             Ok(identity) => self.admit(id, identity, now, out),
             Err(error) => {
                 count_auth_failure(&self.deps, &error);
-                self.turn_away(now, id, error_code(&error), &error.to_string(), out);
+                self.turn_away(now, id, error_code(&error), &error.to_string(), close_code(&error), out);
             }
         }
     }
 
-    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, out: &mut ClientOut) {
+    fn turn_away(&mut self, now: Now, id: Option<&Id>, code: ErrorCode, message: &str, close: CloseCode, out: &mut ClientOut) {
         self.send(now, FrameKind::AuthResult, protocol::auth_refused(id, code, message), out);
-        out.close = Some((CloseCode::TokenInvalid, "authentication failed"));
+        out.close = Some((close, "authentication failed"));
     }
 
     fn admit(&mut self, id: Option<&Id>, identity: Identity, now: Now, out: &mut ClientOut) {
+        // A renewal keeps the seat of the connection: the user is the same.
+        let seat = match std::mem::replace(&mut self.auth, Auth::Waiting { until: now.mono }) {
+            Auth::Known { seat, .. } => Some(seat),
+            Auth::Waiting { .. } => self.deps.access.load().seat(&identity.user),
+        };
+        let Some(seat) = seat else {
+            self.deps.metrics.client_refusals.get_or_create(&LimitLabels { limit: "user" }).inc();
+            let message = "all connections of this user are taken; close one or try later";
+            return self.turn_away(now, id, ErrorCode::LimitConnections, message, CloseCode::ConnectionLimit, out);
+        };
         let grant = self.deps.directory.grant(&identity);
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
-        self.auth = Auth::Known { identity, grant, noticed: false };
+        self.auth = Auth::Known { identity, grant, noticed: false, seat };
         self.send(now, FrameKind::AuthResult, text, out);
         self.look_again(now, out);
     }
 
-    fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
+    /// What a `subscribe` frame does.
+    pub(crate) fn subscribe(&mut self, now: Now, id: Option<&Id>, subscribe: Subscribe, out: &mut ClientOut) {
         let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
         // Rates are bounded below by 0.001 Hz, so the pace fits.
         let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
         let replaced = self.subs[slot(channel)].take().is_some();
         let view = self.view(&filter, channel);
         // The watch stands before the first read: a commit in between is found by the next wake.
-        let watch = self.deps.hub.watch(&view, &self.waker);
+        let watch = self.watch(&view);
         let frames = match since {
             Some(since) => view.resume(&since.epoch, since.gsn, now.unix),
             None => view.snapshot("subscribe", now.unix),
@@ -219,6 +280,10 @@ impl ClientSession {
         self.deliver(now, channel, &frames, out);
     }
 
+    fn watch(&self, view: &View) -> Option<Watch> {
+        self.reader.as_ref().map(|reader| self.deps.hub.watch(view, reader))
+    }
+
     fn view(&self, filter: &Filter, channel: Channel) -> Arc<View> {
         let visible = match &self.auth {
             Auth::Known { grant, .. } => grant.accounts(),
@@ -228,14 +293,6 @@ impl ClientSession {
     }
 
     // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Until when what is being written may still be written. `None`: no token was shown yet.
-    pub fn ends_at(&self) -> Option<UnixMs> {
-        match &self.auth {
-            Auth::Known { identity, .. } => Some(identity.ends_at),
-            Auth::Waiting { .. } => None,
-        }
-    }
 
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
@@ -266,8 +323,7 @@ impl ClientSession {
         (sub.prev, sub.cursor, sub.versions) = (frames.cut, frames.cut, frames.versions);
         sub.next = now.mono.plus_ms(sub.pace_ms);
         let kind = if frames.full { FrameKind::Snapshot } else { FrameKind::Update };
-        let labels = TypeLabels { r#type: kind.as_str() };
-        self.deps.metrics.client_frames.get_or_create(&labels).inc_by(frames.texts.len() as u64);
+        self.deps.metrics.client_frames_of(kind.as_str()).inc_by(frames.texts.len() as u64);
         out.frames.extend(frames.texts.iter().cloned());
         if !frames.full {
             out.read_at = Some(out.read_at.map_or(frames.read_at, |at| at.min(frames.read_at)));
@@ -275,8 +331,8 @@ impl ClientSession {
         self.last_sent = now.mono;
     }
 
-    /// Rights are checked at delivery too: when the accounts or the token changed, what has become forbidden is taken away at once,
-    /// with a fresh snapshot.
+    /// Rights are checked at delivery too: when the accounts changed, what has become forbidden is taken away at once, with a fresh
+    /// snapshot.
     fn regrant(&mut self, now: Now, out: &mut ClientOut) {
         let Auth::Known { identity, grant, .. } = &mut self.auth else { return };
         if self.deps.directory.is_newer_than(grant) {
@@ -293,7 +349,7 @@ impl ClientSession {
             if view.is_same(&sub.view) {
                 continue;
             }
-            let watch = self.deps.hub.watch(&view, &self.waker);
+            let watch = self.watch(&view);
             let frames = view.snapshot("grant", now.unix);
             if let Some(sub) = &mut self.subs[slot(channel)] {
                 (sub.view, sub._watch) = (view, watch);
@@ -303,6 +359,16 @@ impl ClientSession {
     }
 
     // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Where a subscription stands: epoch, and the gsn of the last frame.
+    pub fn position(&self, channel: Channel) -> Option<(String, u64)> {
+        self.subs[slot(channel)].as_ref().map(|sub| (sub.view.epoch().to_owned(), sub.prev))
+    }
+
+    /// Does a subscription want a bound on its updates a second?
+    pub fn is_paced(&self) -> bool {
+        self.subs.iter().flatten().any(|sub| sub.pace_ms > 0)
+    }
 
     /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
     pub fn deadline(&self, now: Now) -> Mono {
@@ -341,26 +407,41 @@ impl ClientSession {
         }
     }
 
-    /// Has the time to show a token, or the token's own time, run out? Asked before anything is told, whoever is late.
-    fn is_over(&self, now: Now, out: &mut ClientOut) -> bool {
-        let why = match &self.auth {
-            Auth::Waiting { until } if *until <= now.mono => (CloseCode::AuthTimeout, "no authentication in time"),
-            Auth::Known { identity, .. } if identity.ends_at <= now.unix => (CloseCode::TokenExpired, "the token has expired"),
-            Auth::Waiting { .. } | Auth::Known { .. } => return false,
-        };
-        out.close = Some(why);
-        true
+    /// Why the connection must end now, even if its socket takes nothing: the time to show a token, or the token's own time, has run out,
+    /// or the token was revoked. `None`: it may go on.
+    pub fn over(&self, now: Now) -> Option<(CloseCode, &'static str)> {
+        match &self.auth {
+            Auth::Waiting { until } if *until <= now.mono => Some((CloseCode::AuthTimeout, "no authentication in time")),
+            Auth::Waiting { .. } => None,
+            Auth::Known { identity, .. } if self.deps.access.load().is_revoked(identity) => {
+                Some((CloseCode::TokenRevoked, "the token was revoked"))
+            }
+            Auth::Known { identity, .. } => {
+                (identity.ends_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired"))
+            }
+        }
     }
 
-    /// A client that answers no ping for two intervals is gone, whatever TCP says.
+    /// Asked before anything is told, whoever is late.
+    fn is_over(&self, now: Now, out: &mut ClientOut) -> bool {
+        out.close = out.close.or_else(|| self.over(now));
+        out.close.is_some()
+    }
+
+    /// A client that answers neither of two pings is gone, whatever TCP says. Silence alone says nothing: while a slow client was busy
+    /// with its rows it may not have been asked.
     fn is_gone(&mut self, now: Now, out: &mut ClientOut) -> bool {
         let interval = self.deps.limits.ping_interval_ms;
         if now.mono < self.last_ping.plus_ms(interval) {
             return false;
         }
-        if now.mono.since_ms(self.last_heard) >= 2 * interval + interval / 2 {
+        let answered = self.last_heard >= self.asked;
+        if !answered && now.mono.since_ms(self.asked) >= interval + interval / 2 {
             out.close = Some((CloseCode::NoPong, "no pong"));
             return true;
+        }
+        if answered {
+            self.asked = now.mono;
         }
         self.last_ping = now.mono;
         out.ping = true;
@@ -407,7 +488,20 @@ pub(crate) fn count_auth_failure(deps: &Deps, error: &AuthError) {
 
 /// A refused token's error code.
 pub(crate) fn error_code(error: &AuthError) -> ErrorCode {
-    if matches!(error, AuthError::Expired) { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }
+    match error {
+        AuthError::Expired => ErrorCode::TokenExpired,
+        AuthError::KeysUnavailable => ErrorCode::Internal,
+        _ => ErrorCode::TokenInvalid,
+    }
+}
+
+/// How a socket is closed that showed a refused token.
+fn close_code(error: &AuthError) -> CloseCode {
+    match error {
+        AuthError::Revoked => CloseCode::TokenRevoked,
+        AuthError::KeysUnavailable => CloseCode::Internal,
+        _ => CloseCode::TokenInvalid,
+    }
 }
 
 fn slot(channel: Channel) -> usize {

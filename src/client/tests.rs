@@ -115,7 +115,7 @@ impl Client {
     /// What was put out so far.
     fn take(&mut self) -> Vec<Value> {
         let frames = std::mem::take(&mut self.out.frames);
-        frames.iter().map(|text| serde_json::from_str(text).expect("a frame is JSON")).collect()
+        frames.iter().map(|frame| serde_json::from_str(frame.text()).expect("a frame is JSON")).collect()
     }
 
     /// Lets time pass, firing each deadline at its moment, and takes what was said; stops at a close.

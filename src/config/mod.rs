@@ -35,6 +35,8 @@ pub struct Config {
     pub access: access::Config,
     /// In the file's order, disabled ones included; the ids are unique.
     pub accounts: Vec<AccountConfig>,
+    /// Certificate roots besides the system's, as PEM. `None`: the system's alone.
+    pub upstream_ca_file: Option<PathBuf>,
     pub log: LogConfig,
     /// Where to keep what outlives a restart. `None`: nowhere.
     pub state_dir: Option<PathBuf>,
@@ -81,11 +83,12 @@ impl Config {
 
     fn read(reader: &Reader, root: node::Table, venues: &'static [Venue]) -> Self {
         let mut top = reader.root(root);
-        let config = Self {
+        let mut config = Self {
             file: None,
             server: top.section("server").map(sections::server).unwrap_or_default(),
             access: top.section("access").map(sections::access).unwrap_or_default(),
             accounts: accounts::read(reader, top.sections("accounts", MAX_ACCOUNTS), venues),
+            upstream_ca_file: top.section("upstream").and_then(sections::upstream),
             log: top.section("log").map(sections::log).unwrap_or_default(),
             state_dir: top.text("state_dir").map(PathBuf::from),
             warm_start: top.boolean("warm_start").unwrap_or(false),
@@ -95,6 +98,8 @@ impl Config {
             top.problem("warm_start", "needs a place for the rows; set state_dir");
         }
         top.finish();
+        // It stands with the other limits of connections, and is kept where users are known.
+        config.access.max_connections_per_user = config.server.max_connections_per_user;
         config
     }
 }

@@ -1,10 +1,13 @@
 //! The sections that are not accounts: listeners, access, logs.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use tracing_subscriber::EnvFilter;
 
 use super::reader::Section;
-use crate::access::{self, KeyConfig};
-use crate::server;
+use crate::access::{self, JwksConfig, JwksSource, KeyConfig};
+use crate::server::{self, Certificate, TlsFiles};
 
 /// Bounds of every time in milliseconds: what is shorter cannot work, what is longer is a typing error.
 const MS: std::ops::RangeInclusive<u64> = 100..=300_000;
@@ -56,6 +59,13 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
         auth_timeout_ms: s.integer("auth_timeout_ms", MS).unwrap_or(d.auth_timeout_ms),
         max_connections: count(&mut s, "max_connections", 1..=1_000_000, d.max_connections),
         max_connections_per_user: count(&mut s, "max_connections_per_user", 1..=1_000_000, d.max_connections_per_user),
+        max_connections_per_address: count(&mut s, "max_connections_per_address", 1..=1_000_000, d.max_connections_per_address),
+        max_unauthenticated: count(&mut s, "max_unauthenticated", 1..=1_000_000, d.max_unauthenticated),
+        max_handshakes_per_second: count(&mut s, "max_handshakes_per_second", 1..=1_000_000, d.max_handshakes_per_second),
+        refusal_delay_ms: s.integer("refusal_delay_ms", 0..=10_000).unwrap_or(d.refusal_delay_ms),
+        trusted_proxies: addresses(&mut s, "trusted_proxies").unwrap_or(d.trusted_proxies),
+        tls: s.section("tls").and_then(tls),
+        admin_tls: s.section("admin_tls").and_then(tls),
         max_frame_bytes: count(&mut s, "max_frame_bytes", 1_024..=16_777_216, d.max_frame_bytes),
         max_requests_per_second: count(&mut s, "max_requests_per_second", 1..=100_000, d.max_requests_per_second),
         request_burst: count(&mut s, "request_burst", 1..=100_000, d.request_burst),
@@ -69,6 +79,55 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
     }
     s.finish();
     config
+}
+
+/// IP addresses.
+fn addresses(s: &mut Section<'_>, name: &'static str) -> Option<Vec<IpAddr>> {
+    let texts = s.texts(name)?;
+    let mut addresses = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse::<IpAddr>() {
+            Ok(address) => addresses.push(address.to_canonical()),
+            Err(_) => s.problem(&format!("{name}[{index}]"), "wants an IP address, such as \"10.0.0.7\" or \"::1\""),
+        }
+    }
+    Some(addresses)
+}
+
+/// A certificate with its key. `None`: none is set, or a problem is on record.
+fn tls(mut s: Section<'_>) -> Option<TlsFiles> {
+    let (cert_file, key_file) = (s.text("cert_file"), s.text("key_file"));
+    let files = match (cert_file, key_file) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert_file: cert.into(), key_file: key.into() }),
+        (Some(_), None) => {
+            s.problem("key_file", "is missing; give the certificate's private key as PEM");
+            None
+        }
+        (None, Some(_)) => {
+            s.problem("cert_file", "is missing; give the certificate chain as PEM");
+            None
+        }
+        (None, None) => None,
+    };
+    if let Some(files) = &files
+        && let Err(error) = Certificate::load(files.clone())
+    {
+        s.problem("cert_file", error.to_string());
+    }
+    s.finish();
+    files
+}
+
+/// The certificates, as PEM, that venues and issuers are checked against besides the system's.
+pub(super) fn upstream(mut s: Section<'_>) -> Option<PathBuf> {
+    let file = s.text("ca_file").map(PathBuf::from);
+    if file.is_some()
+        && let Err(error) = crate::runtime::client_tls(file.as_deref())
+    {
+        s.problem("ca_file", error.to_string());
+    }
+    s.finish();
+    file
 }
 
 /// An integer that fits the type wanted; the range sees to that.
@@ -92,16 +151,14 @@ fn origins(s: &mut Section<'_>) -> Vec<String> {
 
 pub(super) fn access(mut s: Section<'_>) -> access::Config {
     let d = access::Config::default();
-    if s.has("jwks") {
-        s.take("jwks");
-        s.problem("jwks", "is not supported yet; list the issuer's public keys under [[access.keys]]");
-    }
     let config = access::Config {
         issuer: s.text("issuer"),
         audience: s.text("audience"),
         accounts_claim: s.text("accounts_claim").unwrap_or(d.accounts_claim),
         leeway_seconds: s.integer("leeway_seconds", 0..=300).unwrap_or(d.leeway_seconds),
         keys: Vec::new(),
+        jwks: s.section("jwks").and_then(jwks),
+        max_connections_per_user: d.max_connections_per_user,
     };
     let sections = s.sections("keys", access::MAX_KEYS);
     let keys = sections.into_iter().filter_map(|section| key(section, &config)).collect();
@@ -116,6 +173,59 @@ pub(super) fn access(mut s: Section<'_>) -> access::Config {
     }
     s.finish();
     config
+}
+
+/// Where the issuer publishes its keys. `None`: nowhere, or a problem is on record.
+fn jwks(mut s: Section<'_>) -> Option<JwksConfig> {
+    let (url, file) = (s.text("url"), s.text("file"));
+    let refresh_seconds = s.integer("refresh_seconds", 10..=86_400).unwrap_or(300);
+    let min_refetch_seconds = s.integer("min_refetch_seconds", 1..=3_600).unwrap_or(30);
+    let source = match (url, file) {
+        (Some(_), Some(_)) => {
+            s.problem("file", "is set beside url; keep one of them");
+            None
+        }
+        (Some(url), None) => match check_jwks_url(&url) {
+            Ok(()) => Some(JwksSource::Url(url)),
+            Err(cure) => {
+                s.problem("url", cure);
+                None
+            }
+        },
+        (None, Some(file)) => match check_jwks_file(&file) {
+            Ok(()) => Some(JwksSource::File(file.into())),
+            Err(cure) => {
+                s.problem("file", cure);
+                None
+            }
+        },
+        (None, None) => None,
+    };
+    s.finish();
+    source.map(|source| JwksConfig { source, refresh_seconds, min_refetch_seconds })
+}
+
+fn check_jwks_url(text: &str) -> Result<(), &'static str> {
+    const WANTS: &str =
+        "wants an https:// address without user and password, or http:// to this machine (127.0.0.1, localhost)";
+    let url = reqwest::Url::parse(text).map_err(|_| WANTS)?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let bare = url.username().is_empty() && url.password().is_none() && !host.is_empty();
+    let good = bare && (url.scheme() == "https" || url.scheme() == "http" && here);
+    good.then_some(()).ok_or(WANTS)
+}
+
+fn check_jwks_file(path: &str) -> Result<(), String> {
+    use std::io::Read;
+    let mut document = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(access::MAX_JWKS_BYTES as u64 + 1).read_to_end(&mut document));
+    read.map_err(|error| format!("cannot be read ({}); check the path and its rights", error.kind()))?;
+    if document.len() > access::MAX_JWKS_BYTES {
+        return Err(format!("is larger than {} bytes; is it the right file?", access::MAX_JWKS_BYTES));
+    }
+    access::check_jwks(&document).map_err(|error| error.to_string())
 }
 
 /// A key that is sound by itself. `None`: a problem is on record.

@@ -108,16 +108,16 @@ static ASKED: LazyLock<Vec<String>> = LazyLock::new(|| {
     let node::Kind::Table(root) = node::Node::from_toml(toml::Value::Table(root), "").kind else { panic!("no table") };
     let reader = Reader::new(BTreeMap::new());
     Config::read(&reader, root, TOYS);
-    let mut asked = reader.asked();
-    asked.retain(|key| !key.starts_with("access.jwks"));
-    asked
+    reader.asked()
 });
 
 #[test]
 fn every_key_stands_in_the_built_in_file_under_a_comment() {
     assert!(ASKED.len() > 30, "{:?}", *ASKED);
     let lines: Vec<_> = DEFAULTS.lines().collect();
-    for key in ASKED.iter().filter(|key| !["server", "access", "log"].contains(&key.as_str())) {
+    for key in ASKED.iter().filter(|key| {
+        !["server", "server.tls", "server.admin_tls", "upstream", "access", "access.jwks", "log"].contains(&key.as_str())
+    }) {
         let name = key.rsplit('.').next().unwrap();
         let defines = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
         let wallet = key.contains("wallets[0]") && DEFAULTS.contains(&format!("{name} = "));
@@ -138,7 +138,7 @@ fn every_number_in_the_built_in_file_tells_its_unit_or_what_it_counts() {
         assert!(words.iter().any(|word| pair[0].contains(word)), "{}", pair[1]);
         seen += 1;
     }
-    assert_eq!(seen, 11);
+    assert_eq!(seen, 17);
 }
 
 #[test]
@@ -285,11 +285,70 @@ fn a_problem_names_what_was_wanted_and_what_is_near() {
     one("[sever]\nlisten = \"MARKER\"", &[], "sever", "did you mean \"server\"?");
     one("server = 3", &[], "server", "wants a table of keys, not an integer");
     one("accounts = { a = 1 }", &[], "accounts", "wants a list of tables, not a table");
-    one("[access.jwks]\nurl = \"x\"", &[], "access.jwks", "not supported yet; list the issuer's public keys");
     one("[log]\nlevel = 3", &[], "log.level", "wants a text in quotes, not an integer");
     one("[access]\nissuer = \"\"", &[], "access.issuer", "is empty");
     let unknown = ACCOUNT.replace("toybox", "pupets");
     one(&unknown, &[], "accounts[0].venue", "did you mean \"puppets\"? Known are toybox, puppets");
+}
+
+#[test]
+fn published_keys_come_encrypted_or_from_this_machine() {
+    let url = |url: &str| with(&format!("[access.jwks]\nurl = \"{url}\"\n"), &[]);
+    for good in ["https://id.example.com/jwks.json", "http://127.0.0.1:8/j", "http://localhost/j", "http://[::1]:9/j"] {
+        let jwks = url(good).unwrap().access.jwks.unwrap();
+        assert_eq!(jwks.source, access::JwksSource::Url(good.to_owned()));
+        assert_eq!((jwks.refresh_seconds, jwks.min_refetch_seconds), (300, 30));
+    }
+    for bad in [
+        "http://id.example.com/MARKER",
+        "x",
+        "ftp://localhost/",
+        "https://MARKER:x@id.example.com/",
+        "http://127.evil.example/",
+    ] {
+        one(&format!("[access.jwks]\nurl = \"{bad}\""), &[], "access.jwks.url", "wants an https:// address");
+    }
+    let both = "[access.jwks]\nurl = \"https://id.example.com/\"\nfile = \"/x\"";
+    one(both, &[], "access.jwks.file", "keep one of them");
+}
+
+#[test]
+fn a_file_of_published_keys_is_looked_at_when_it_is_configured() {
+    let files = Files::new();
+    for (content, part) in [
+        ("MARKER", "no JSON object with a list `keys`"),
+        ("{\"keys\": []}", "no public key"),
+        ("{\"keys\": [{\"kty\": \"oct\", \"k\": \"MARKER\"}]}", "no public key"),
+        (&" ".repeat(65_537), "larger than 65536 bytes"),
+    ] {
+        let path = files.put("jwks.json", content);
+        one(&format!("[access.jwks]\nfile = \"{}\"", path.display()), &[], "access.jwks.file", part);
+    }
+    one("[access.jwks]\nfile = \"/nowhere/jwks.json\"", &[], "access.jwks.file", "cannot be read");
+}
+
+#[test]
+fn a_certificate_and_its_key_must_be_there_and_belong_together() {
+    let files = Files::new();
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (one_pair, other) = (make(), make());
+    let cert = files.put("cert.pem", one_pair.cert.pem());
+    let key = files.put("key.pem", one_pair.signing_key.serialize_pem());
+    let wrong = files.put("wrong.pem", other.signing_key.serialize_pem());
+    let tls = |section: &str, cert: &PathBuf, key: &PathBuf| {
+        format!("[server.{section}]\ncert_file = \"{}\"\nkey_file = \"{}\"", cert.display(), key.display())
+    };
+    let config = with(&tls("tls", &cert, &key), &[]).unwrap();
+    assert_eq!(config.server.tls, Some(server::TlsFiles { cert_file: cert.clone(), key_file: key.clone() }));
+    assert_eq!(config.server.admin_tls, None);
+    one(&tls("admin_tls", &cert, &wrong), &[], "server.admin_tls.cert_file", "does not belong to the certificate");
+    one(&tls("tls", &key, &key), &[], "server.tls.cert_file", "holds no certificate");
+    one(&tls("tls", &cert, &cert), &[], "server.tls.cert_file", "private key");
+    one("[server.tls]\ncert_file = \"x\"", &[], "server.tls.key_file", "is missing");
+    let root = |path: &PathBuf| format!("[upstream]\nca_file = \"{}\"", path.display());
+    assert_eq!(with(&root(&cert), &[]).unwrap().upstream_ca_file, Some(cert));
+    one(&root(&key), &[], "upstream.ca_file", "holds no certificate");
+    one("[upstream]\nverify = false", &[], "upstream.verify", "unknown key");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::model::{AccountIdx, Channel, Filter};
 use crate::store::Store;
 
 pub use view::{Frames, View};
-pub use wake::{Waker, Watch};
+pub use wake::{Wake, Waker, Watch};
 
 /// See the module.
 pub struct Hub {
@@ -78,29 +78,44 @@ impl Hub {
         let bell = self.store.bell();
         let mut cursor = 0;
         loop {
-            // The bell hangs before the first look, and keeps a ring while nobody waits: no commit is missed.
-            cursor = self.wake_since(cursor);
+            let (cut, accounts) = self.store.accounts_changed_since(cursor);
+            cursor = cut;
+            for idx in accounts {
+                for batch in self.watches.batches(Some(idx)) {
+                    batch.iter().for_each(|reader| reader.wake());
+                    // Thousands of readers are no reason to keep others of this runtime waiting.
+                    if batch.len() > 16 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            // The bell hangs since before the first look, and keeps a ring while nobody waits: no commit is missed.
             bell.notified().await;
         }
     }
 
-    /// Wakes whoever watches an account that changed after `cursor`; tells the next cursor.
+    /// Wakes whoever watches an account that changed after `cursor`, at once; tells the next cursor.
     pub fn wake_since(&self, cursor: u64) -> u64 {
         let (cut, accounts) = self.store.accounts_changed_since(cursor);
         for idx in accounts {
-            self.watches.wake(idx);
+            self.watches.batches(Some(idx)).flatten().for_each(|reader| reader.wake());
         }
         cut
     }
 
     /// Wakes everybody: rights may have changed.
     pub fn wake_all(&self) {
-        self.watches.wake_all();
+        self.watches.batches(None).flatten().for_each(|reader| reader.wake());
     }
 
-    /// Registers a waker for a view until the watch is dropped.
-    pub fn watch(&self, view: &View, waker: &Arc<Waker>) -> Watch {
-        self.watches.add(view.accounts(), waker)
+    /// Registers a reader for changes of rights alone, until the watch is dropped.
+    pub fn enroll(&self, reader: &Weak<dyn Wake>) -> Watch {
+        self.watches.add(&[], reader)
+    }
+
+    /// Registers a reader for a view until the watch is dropped. It is woken for every commit that begins after this call returns.
+    pub fn watch(&self, view: &View, reader: &Weak<dyn Wake>) -> Watch {
+        self.watches.add(view.accounts(), reader)
     }
 }
 

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use parking_lot::Mutex;
 
 use crate::metrics::Metrics;
 use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
-use crate::protocol::{self, SnapshotHead, UpdateHead};
+use crate::protocol::{self, SnapshotHead, UpdateHead, WireText};
 use crate::store::Store;
 
 /// An update larger than this goes out as a snapshot in parts: common WebSocket clients refuse messages of 1 MiB.
@@ -39,7 +38,7 @@ pub struct Frames {
     /// Everything up to this commit is in. The next read starts here.
     pub cut: u64,
     /// In order; none when nothing concerned the view.
-    pub texts: Vec<Utf8Bytes>,
+    pub texts: Vec<WireText>,
     /// A snapshot, even if an update was asked for.
     pub full: bool,
     /// Rows in the frames.
@@ -150,7 +149,7 @@ impl View {
         let head = SnapshotHead { channel: self.channel, reason, epoch: &self.epoch, ts: now };
         Frames {
             cut: changes.cut,
-            texts: protocol::snapshot(&head, &changes).into_iter().map(Utf8Bytes::from).collect(),
+            texts: protocol::snapshot(&head, &changes).into_iter().map(WireText::from).collect(),
             full: true,
             rows: changes.balances.len() + changes.orders.len(),
             versions: changes.versions,

@@ -1,15 +1,25 @@
 //! Who wants to be woken for which account.
+//!
+//! Readers are woken in batches: the list is locked only to copy a batch, never while a reader works.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::model::AccountIdx;
 
-/// One reader's waker. A wake while it does not wait is kept.
+/// Readers woken between two looks at the list.
+const BATCH: usize = 64;
+
+/// Somebody who reads a view when told that it may have changed.
+pub trait Wake: Send + Sync {
+    /// Reads, or remembers to. Must not block for long and must not register or drop a [`Watch`] of another reader.
+    fn wake(&self);
+}
+
+/// A reader that waits in a task of its own. A wake while it does not wait is kept.
 #[derive(Debug, Default)]
 pub struct Waker(Notify);
 
@@ -18,63 +28,96 @@ impl Waker {
     pub async fn woken(&self) {
         self.0.notified().await;
     }
+}
 
+impl Wake for Waker {
     fn wake(&self) {
         self.0.notify_one();
     }
 }
 
-type Readers = HashMap<u64, Arc<Waker>>;
+/// Readers in slots; a free slot is used again.
+#[derive(Default)]
+struct Readers {
+    slots: Vec<Option<Weak<dyn Wake>>>,
+    free: Vec<u32>,
+}
 
-#[derive(Debug, Default)]
+impl Readers {
+    fn add(&mut self, reader: Weak<dyn Wake>) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(reader);
+            return slot;
+        }
+        self.slots.push(Some(reader));
+        (self.slots.len() - 1) as u32
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.slots[slot as usize] = None;
+        self.free.push(slot);
+        if self.free.len() == self.slots.len() {
+            *self = Self::default();
+        }
+    }
+}
+
+type Shared = Arc<Mutex<Readers>>;
+
+#[derive(Default)]
 pub(super) struct Watches {
-    next: AtomicU64,
-    by_account: Arc<DashMap<AccountIdx, Readers>>,
-    everybody: Arc<DashMap<u64, Arc<Waker>>>,
+    by_account: DashMap<AccountIdx, Shared>,
+    everybody: Shared,
 }
 
 impl Watches {
-    pub(super) fn add(&self, accounts: &[AccountIdx], waker: &Arc<Waker>) -> Watch {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        for idx in accounts {
-            self.by_account.entry(*idx).or_default().insert(id, Arc::clone(waker));
-        }
-        self.everybody.insert(id, Arc::clone(waker));
-        Watch {
-            id,
-            accounts: accounts.into(),
-            by_account: Arc::clone(&self.by_account),
-            everybody: Arc::clone(&self.everybody),
-        }
+    pub(super) fn add(&self, accounts: &[AccountIdx], reader: &Weak<dyn Wake>) -> Watch {
+        let lists = accounts.iter().map(|idx| Arc::clone(&self.by_account.entry(*idx).or_default()));
+        let lists = lists.chain([Arc::clone(&self.everybody)]);
+        let places = lists.map(|list| {
+            let slot = list.lock().add(Weak::clone(reader));
+            (list, slot)
+        });
+        Watch { places: places.collect() }
     }
 
-    pub(super) fn wake(&self, idx: AccountIdx) {
-        if let Some(readers) = self.by_account.get(&idx) {
-            readers.values().for_each(|waker| waker.wake());
-        }
+    /// The readers of an account (`None`: all), batch by batch.
+    pub(super) fn batches(&self, idx: Option<AccountIdx>) -> Batches {
+        let list = match idx {
+            Some(idx) => self.by_account.get(&idx).map(|list| Arc::clone(&list)),
+            None => Some(Arc::clone(&self.everybody)),
+        };
+        Batches { list, at: 0 }
     }
+}
 
-    pub(super) fn wake_all(&self) {
-        self.everybody.iter().for_each(|entry| entry.value().wake());
+/// See [`Watches::batches`]. A reader that registers meanwhile may be passed over: it reads by itself after registering.
+pub(super) struct Batches {
+    list: Option<Shared>,
+    at: usize,
+}
+
+impl Iterator for Batches {
+    type Item = Vec<Arc<dyn Wake>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let readers = self.list.as_ref()?.lock();
+        let end = readers.slots.len().min(self.at + BATCH);
+        let slots = readers.slots.get(self.at..end).filter(|slots| !slots.is_empty())?;
+        self.at = end;
+        Some(slots.iter().flatten().filter_map(Weak::upgrade).collect())
     }
 }
 
 /// A registration; dropping it ends it.
-#[derive(Debug)]
 pub struct Watch {
-    id: u64,
-    accounts: Box<[AccountIdx]>,
-    by_account: Arc<DashMap<AccountIdx, Readers>>,
-    everybody: Arc<DashMap<u64, Arc<Waker>>>,
+    places: Box<[(Shared, u32)]>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        for idx in &self.accounts {
-            if let Some(mut readers) = self.by_account.get_mut(idx) {
-                readers.remove(&self.id);
-            }
+        for (list, slot) in &self.places {
+            list.lock().remove(*slot);
         }
-        self.everybody.remove(&self.id);
     }
 }

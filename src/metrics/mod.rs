@@ -3,6 +3,7 @@
 //! Labels come from configuration or closed sets, never from users, tokens or venues' payloads. Handles that are touched on
 //! the hot path are cached by whoever touches them.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -51,6 +52,13 @@ labels!(
     /// Why a token was refused.
     AuthLabels { reason: &'static str });
 
+labels!(
+    /// How something ended: `ok` or `failed`.
+    ResultLabels { result: &'static str });
+labels!(
+    /// What was refused for want of room: `connections`, `address`, `unauthenticated`, `handshakes`, `requests`, `user`.
+    LimitLabels { limit: &'static str });
+
 /// Every metric of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -70,8 +78,20 @@ pub struct Metrics {
     pub client_rows_conflated: Counter,
     pub client_closes: Family<CodeLabels, Counter>,
     pub client_auth_failures: Family<AuthLabels, Counter>,
+    pub client_refusals: Family<LimitLabels, Counter>,
+    pub client_unauthenticated: Gauge,
+    pub jwks_fetches: Family<ResultLabels, Counter>,
+    pub jwks_keys: Gauge,
     pub delivery_seconds: Delivery,
     pub process: Process,
+    pub hot: Hot,
+}
+
+/// Counters looked up once.
+#[derive(Debug, Default)]
+pub struct Hot {
+    snapshots: OnceLock<Counter>,
+    updates: OnceLock<Counter>,
 }
 
 /// The delivery histogram, from 10 µs to 10 s.
@@ -97,6 +117,16 @@ pub struct Process {
 }
 
 impl Metrics {
+    /// The counter of client frames of a type; `snapshot` and `update` are looked up once.
+    pub fn client_frames_of(&self, r#type: &'static str) -> Counter {
+        let look_up = || self.client_frames.get_or_create(&TypeLabels { r#type }).clone();
+        match r#type {
+            "snapshot" => self.hot.snapshots.get_or_init(look_up).clone(),
+            "update" => self.hot.updates.get_or_init(look_up).clone(),
+            _ => look_up(),
+        }
+    }
+
     /// Everything as Prometheus (OpenMetrics) text.
     pub fn render(&self) -> String {
         self.process.read();
@@ -128,6 +158,10 @@ impl Metrics {
         );
         r.register("client_closes", "Client connections closed by the gateway", self.client_closes.clone());
         r.register("client_auth_failures", "Tokens refused", self.client_auth_failures.clone());
+        r.register("client_refusals", "Connections and requests over a limit", self.client_refusals.clone());
+        r.register("client_unauthenticated", "Open client connections without a token", self.client_unauthenticated.clone());
+        r.register("jwks_fetches", "Fetches of the issuer's keys", self.jwks_fetches.clone());
+        r.register("jwks_keys", "Keys that the issuer publishes", self.jwks_keys.clone());
         r.register(
             "delivery_seconds",
             "From a venue frame read to the client frame handed to the socket",

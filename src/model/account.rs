@@ -212,6 +212,10 @@ pub struct AccountRecord {
     pub facts: Facts,
     /// Rows a reconcile had to correct, since the process started.
     pub drift_count: u64,
+    /// Connections made after the first, since the process started.
+    pub reconnect_count: u64,
+    /// Snapshots that had to be asked for anew on a standing connection, since the process started.
+    pub resync_count: u64,
     /// When the venue's own REST answer or a fresh snapshot last confirmed the rows. `None`: never.
     pub last_confirmed: Option<UnixMs>,
     /// The commit that last changed this record.

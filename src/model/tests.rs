@@ -1,3 +1,5 @@
+//! Amounts keep every digit, whatever text a venue sends.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -319,6 +319,12 @@ pub fn account_json(b: &mut String, record: &AccountRecord) {
         json(b, warnings);
     }
     number(b, ",\"drift_count\":", record.drift_count);
+    // Absent: none.
+    for (name, count) in [(",\"reconnect_count\":", record.reconnect_count), (",\"resync_count\":", record.resync_count)] {
+        if count > 0 {
+            number(b, name, count);
+        }
+    }
     if let Some(ts) = record.last_confirmed {
         number(b, ",\"last_confirmed_ts\":", ts.0);
     }

@@ -5,6 +5,7 @@
 mod codes;
 mod frame;
 mod request;
+mod wire;
 
 pub use codes::{CloseCode, ErrorCode, Retry};
 pub use frame::{
@@ -12,6 +13,7 @@ pub use frame::{
     draining, error, heartbeat, listing, order_json, pong, snapshot, snapshot_whole, subscribed, unsubscribed, update,
 };
 pub use request::{Id, Refusal, Request, Since, Subscribe, parse};
+pub use wire::{WireText, frame as wire_frame};
 
 /// The WebSocket subprotocol a client may offer.
 pub const SUBPROTOCOL: &str = "balances.v1";

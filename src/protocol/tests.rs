@@ -166,6 +166,8 @@ fn record(account: &str) -> AccountRecord {
         reason: None,
         facts: Facts::default(),
         drift_count: 0,
+        reconnect_count: 0,
+        resync_count: 0,
         last_confirmed: None,
         gsn: 3,
     }
@@ -245,6 +247,7 @@ fn an_account_record_tells_its_facts_and_why_it_is_not_live() {
     full.facts.permissions = serde_json::value::RawValue::from_string(r#"{"orders":[1,0]}"#.into()).ok();
     full.facts.warnings = Some(vec!["may withdraw".into()]);
     (full.drift_count, full.last_confirmed) = (2, Some(UnixMs(9)));
+    (full.reconnect_count, full.resync_count) = (3, 1);
     let told = of(|b| account_json(b, &full));
     assert_eq!(
         (&told["state"], &told["reason"]),
@@ -258,6 +261,7 @@ fn an_account_record_tells_its_facts_and_why_it_is_not_live() {
         (&told["warnings"], &told["drift_count"], &told["last_confirmed_ts"]),
         (&json!(["may withdraw"]), &json!(2), &json!(9))
     );
+    assert_eq!((&told["reconnect_count"], &told["resync_count"]), (&json!(3), &json!(1)));
 }
 
 #[test]

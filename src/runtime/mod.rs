@@ -1,16 +1,19 @@
-//! What a long-running process needs under its feet: the clock, supervised tasks, retry delays, stop signals, cryptography.
+//! What a long-running process needs under its feet: the clock, supervised tasks, retry delays, stop signals, the log, cryptography.
 //!
 //! Nothing here knows what the process does; nothing else in the crate may spawn a task.
 
 mod backoff;
 mod clock;
+pub mod logging;
 mod signals;
 mod tasks;
+mod tls;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use signals::stop_signal;
 pub use tasks::{Failure, How, Policy, Tasks};
+pub use tls::{TlsError, client_tls, server_tls};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -11,9 +11,13 @@ use axum::routing::{get, post};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{json as json_answer, problem};
+use super::{json as json_answer, problem, wrong_method};
+use crate::access::{Revocation, RevokeError};
 use crate::metrics::Metrics;
-use crate::model::AccountState;
+use crate::model::{AccountState, UnixMs};
+
+/// Largest request body here. Requests are a line.
+const MAX_BODY_BYTES: usize = 16 << 10;
 
 /// What the operators' handlers need of the daemon. The one seam between HTTP and the app.
 pub trait Operator: Send + Sync + 'static {
@@ -32,6 +36,19 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with it; nothing was changed.
     fn reload(&self) -> Result<String, String>;
+    /// The log level in force. `None`: this process keeps no log.
+    fn log_level(&self) -> Option<String>;
+    /// Puts another level (or directives) in force until the process ends; gives the one before.
+    ///
+    /// # Errors
+    /// What to write instead; nothing was changed.
+    fn set_log_level(&self, level: &str) -> Result<String, String>;
+    fn now(&self) -> UnixMs;
+    /// Refuses tokens from now on and closes the connections made with them; tells how many revocations are in force.
+    ///
+    /// # Errors
+    /// It names nothing that a token can hold, or there is no room.
+    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError>;
     /// `None`: nothing that acts is allowed.
     fn token(&self) -> Option<&SecretString>;
 }
@@ -55,8 +72,12 @@ pub fn routes(operator: Arc<dyn Operator>) -> Router {
         .route("/metrics", get(metrics))
         .route("/admin/reload", post(reload))
         .route("/admin/drain", post(drain))
+        .route("/admin/revoke", post(super::revoke::revoke))
         .route("/admin/accounts/{id}/resync", post(resync))
+        .route("/admin/log-level", get(log_level).put(set_log_level))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "see docs/operations.md for the routes here") })
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(operator)
 }
 
@@ -109,8 +130,24 @@ async fn resync(State(operator): Op, Path(id): Path<String>, headers: HeaderMap)
     })
 }
 
+async fn log_level(State(operator): Op, headers: HeaderMap) -> Response {
+    act(&operator, &headers, |operator| json_answer(json!({ "level": operator.log_level() }).to_string()))
+}
+
+/// The body is the level itself, as `--log-level` takes it.
+async fn set_log_level(State(operator): Op, headers: HeaderMap, body: String) -> Response {
+    act(&operator, &headers, |operator| match operator.set_log_level(body.trim()) {
+        Ok(was) => json_answer(json!({ "level": body.trim(), "was": was }).to_string()),
+        Err(text) => problem(StatusCode::BAD_REQUEST, "BAD_REQUEST", &text),
+    })
+}
+
 /// Does it, if the request holds the operator token.
-fn act(operator: &Arc<dyn Operator>, headers: &HeaderMap, action: impl FnOnce(&dyn Operator) -> Response) -> Response {
+pub(super) fn act(
+    operator: &Arc<dyn Operator>,
+    headers: &HeaderMap,
+    action: impl FnOnce(&dyn Operator) -> Response,
+) -> Response {
     let Some(wanted) = operator.token() else {
         let message = "no operator token is configured; set server.admin_token";
         return problem(StatusCode::FORBIDDEN, "FORBIDDEN", message);

@@ -1,7 +1,8 @@
 //! What the listeners are set up with. Reading it from a file is the work of [`crate::config`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::doors::TlsFiles;
 use secrecy::SecretString;
 
 /// Settings of both listeners. `config/default.toml` holds the same values with more words.
@@ -21,6 +22,20 @@ pub struct Config {
     pub max_connections: usize,
     /// Open client connections of one user.
     pub max_connections_per_user: usize,
+    /// Open sockets of one address (IPv6: one /64 network).
+    pub max_connections_per_address: usize,
+    /// Open client connections that have shown no token yet.
+    pub max_unauthenticated: usize,
+    /// WebSocket handshakes in a lasting second; five times as many at once after a pause.
+    pub max_handshakes_per_second: u32,
+    /// Longest pause before a refusal while there are many, in ms. 0: none.
+    pub refusal_delay_ms: u64,
+    /// Proxies in front: not counted as addresses, and believed in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The clients' listener's certificate. `None`: plain text.
+    pub tls: Option<TlsFiles>,
+    /// The operators' listener's certificate. `None`: plain text.
+    pub admin_tls: Option<TlsFiles>,
     /// Largest frame a client may send, in bytes.
     pub max_frame_bytes: usize,
     /// Requests a client may send in a lasting second.
@@ -47,6 +62,13 @@ impl Default for Config {
             auth_timeout_ms: 10_000,
             max_connections: 20_000,
             max_connections_per_user: 1_000,
+            max_connections_per_address: 1_000,
+            max_unauthenticated: 4_000,
+            max_handshakes_per_second: 2_000,
+            refusal_delay_ms: 500,
+            trusted_proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            tls: None,
+            admin_tls: None,
             max_frame_bytes: 16_384,
             max_requests_per_second: 20,
             request_burst: 100,

@@ -1,32 +1,50 @@
-//! Accepts connections and serves HTTP/1.1 on them, one task each, until told to stop.
+//! Accepts connections, speaks TLS where there is a certificate, and serves HTTP/1.1 on them, one task each, until told to stop.
+//!
+//! What a connection costs before its request is understood is bounded here: how many there are, how long a TLS handshake and a request's
+//! head may take, and how long a socket may take no byte.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::conn::Taken;
+use super::doors::Doors;
+use super::metered::Metered;
+use super::{TOO_MANY_FROM_ADDRESS, refused};
+use crate::client::Socket;
+use crate::protocol::ErrorCode;
 use crate::runtime::{Policy, Tasks};
 
 /// A client that has not sent its request's head by then is cut.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest request head: tokens of 16 KiB fit, and not much more.
+const MAX_HEAD_BYTES: usize = 32 << 10;
+/// Longest TLS handshake.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (out of file descriptors, say), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) addr: IpAddr,
+}
+
 /// Accepts until `stop`; connections already made go on.
-pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, stop: CancellationToken, doors: Arc<Doors>) {
     loop {
-        let stream = tokio::select! {
+        let (stream, addr) = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, addr)) => (stream, addr.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -34,21 +52,47 @@ pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, stop: Ca
                 }
             },
         };
+        let Some(pass) = doors.enter(addr) else { continue };
         // Small frames must not wait for an acknowledgement of the frame before.
         _ = stream.set_nodelay(true);
-        let (routes, stop) = (routes.clone(), stop.clone());
-        tasks.spawn("client", Policy::Detached, async move { connection(stream, routes, stop).await });
+        let peer = Peer { addr };
+        let routes = if pass.entry.is_some() { routes.clone() } else { turned_away() };
+        let stream = Metered::new(Socket::new(stream), pass);
+        let (stop, doors) = (stop.clone(), Arc::clone(&doors));
+        tasks.spawn("client", Policy::Detached, async move {
+            match &doors.certificate {
+                None => connection(stream, peer, routes, stop).await,
+                Some(certificate) => {
+                    // In this task, so that a slow peer keeps nobody else waiting.
+                    let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
+                    if let Ok(Ok(stream)) = tokio::time::timeout(TLS_TIMEOUT, handshake).await {
+                        connection(stream, peer, routes, stop).await;
+                    }
+                }
+            }
+        });
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router, stop: CancellationToken) {
-    let taken = Taken::default();
-    let io = TokioIo::new(Metered { stream, taken: taken.clone() });
-    let service = TowerToHyperService::new(routes.layer(axum::Extension(taken)));
+/// What a socket hears whose address has too many.
+fn turned_away() -> Router {
+    Router::new().fallback(|| async {
+        let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, TOO_MANY_FROM_ADDRESS);
+        response.headers_mut().insert("connection", axum::http::HeaderValue::from_static("close"));
+        response
+    })
+}
+
+async fn connection<S>(stream: S, peer: Peer, routes: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(routes.layer(axum::Extension(peer)));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(io, service)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
@@ -60,48 +104,46 @@ async fn connection(stream: TcpStream, routes: Router, stop: CancellationToken) 
     }
 }
 
-/// A stream that counts what the peer has taken.
-struct Metered {
-    stream: TcpStream,
-    taken: Taken,
-}
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-impl AsyncRead for Metered {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
+    use super::*;
 
-impl AsyncWrite for Metered {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if let Poll::Ready(Ok(n)) = polled {
-            self.taken.add(n);
+    /// How long the listener bears with a peer that writes `chunk` now and then, and what it says.
+    async fn borne(chunk: &'static [u8]) -> (Duration, String) {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let peer = Peer { addr: [192, 0, 2, 1].into() };
+        let routes = Router::new().fallback(|| async { "served" });
+        let start = tokio::time::Instant::now();
+        let (mut read, mut write) = tokio::io::split(far);
+        let serve = connection(near, peer, routes, CancellationToken::new());
+        let drip = async {
+            _ = write.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await;
+            while write.write_all(chunk).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let mut said = String::new();
+        tokio::select! {
+            () = serve => {}
+            () = drip => {}
         }
-        polled
+        let took = start.elapsed();
+        drop(write);
+        _ = read.read_to_string(&mut said).await;
+        (took, said)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    #[tokio::test(start_paused = true)]
+    async fn a_request_head_that_never_ends_is_cut() {
+        let (took, said) = borne(b"x: y\r\n").await;
+        assert!(took <= HEADER_TIMEOUT + Duration::from_secs(1) && !said.contains("served"), "{took:?} {said}");
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(n)) = polled {
-            self.taken.add(n);
-        }
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    #[tokio::test(start_paused = true)]
+    async fn a_request_head_in_time_is_served() {
+        let (_, said) = borne(b"connection: close\r\n\r\n").await;
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains("served"), "{said}");
     }
 }

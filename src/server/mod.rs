@@ -1,68 +1,170 @@
-//! The two listeners: clients (WebSocket, REST) and operators (health, metrics, admin).
+//! The two listeners: clients (WebSocket, REST, dashboard) and operators (health, metrics, admin).
 //!
 //! Handlers check the token, the origin and the bounds; what a client then sees is the hub's and the session's matter.
 
 pub mod admin;
 mod config;
+mod dashboard;
+mod doors;
 mod guard;
+mod headers;
+mod limits;
 mod listener;
+mod metered;
 mod rest;
+mod revoke;
+mod sse;
 mod ws;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use parking_lot::Mutex;
 
-use crate::client::Deps;
 use crate::client::conn::Drain;
+use crate::client::{Bucket, Deps, Places};
+use crate::metrics::LimitLabels;
 use crate::protocol::ErrorCode;
 use crate::runtime::{Clock, Tasks};
 
 pub use config::Config;
+pub use doors::{Certificate, DoorLimits, Doors, TlsFiles};
 pub use listener::serve;
+
+const TOO_MANY_FROM_ADDRESS: &str = "this address has too many connections; close some or try later";
+/// After a pause, this many seconds' worth of handshakes may come at once: clients return together after a restart.
+const HANDSHAKE_BURST_SECONDS: u32 = 5;
 
 /// What the client-facing handlers share.
 pub struct Front {
-    pub deps: Arc<Deps>,
     pub clock: Clock,
     pub tasks: Tasks,
     pub drain: Drain,
-    pub allowed_origins: Vec<String>,
-    pub max_connections: usize,
-    pub open: AtomicUsize,
+    pub doors: Arc<Doors>,
+    settings: ArcSwap<Settings>,
+    open: Places,
+    waiting: Places,
+    handshakes: Mutex<Bucket>,
+    requests: limits::Requests,
+    refusals: limits::Refusals,
+}
+
+/// What a reload may change.
+struct Settings {
+    deps: Arc<Deps>,
+    config: Arc<Config>,
 }
 
 impl Front {
-    /// Takes a place among the open sockets; `None` when all are taken.
-    fn take_place(self: &Arc<Self>) -> Option<Place> {
-        let taken = self.open.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(self));
-        (taken < self.max_connections).then_some(place)
+    pub fn new(deps: Arc<Deps>, config: Config, clock: Clock, tasks: Tasks, drain: Drain, doors: Arc<Doors>) -> Self {
+        let now = clock.now().mono;
+        let waiting = Places::counted_by(&deps.metrics.client_unauthenticated);
+        Self {
+            clock,
+            tasks,
+            drain,
+            doors,
+            open: Places::default(),
+            waiting,
+            handshakes: handshakes(&config, &clock).into(),
+            requests: limits::Requests::default(),
+            refusals: limits::Refusals::new(now),
+            settings: ArcSwap::from_pointee(Settings { deps, config: Arc::new(config) }),
+        }
+    }
+
+    /// Puts other limits in place, for connections and requests to come.
+    pub fn reset(&self, deps: Arc<Deps>, config: Config) {
+        *self.handshakes.lock() = handshakes(&config, &self.clock);
+        self.settings.store(Arc::new(Settings { deps, config: Arc::new(config) }));
+    }
+
+    /// What sessions work with, as of now.
+    pub fn deps(&self) -> Arc<Deps> {
+        Arc::clone(&self.settings.load().deps)
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.settings.load().config)
+    }
+
+    fn take_handshake(&self) -> Result<(), Box<Response>> {
+        if self.handshakes.lock().take(self.clock.now().mono) {
+            return Ok(());
+        }
+        Err(self.too_fast("handshakes", "too many connections are being opened; try again in a second"))
+    }
+
+    fn take_request(&self, user: &Arc<str>) -> Result<(), Box<Response>> {
+        let settings = self.settings.load();
+        let (per_second, burst) = (settings.config.max_requests_per_second, settings.config.request_burst);
+        if self.requests.take(user, per_second, burst, self.clock.now().mono) {
+            return Ok(());
+        }
+        let message = format!("more than {per_second} requests a second; wait a second, or subscribe instead");
+        Err(self.too_fast("requests", &message))
+    }
+
+    fn too_fast(&self, limit: &'static str, message: &str) -> Box<Response> {
+        self.count_refusal(limit);
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message);
+        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+        Box::new(response)
+    }
+
+    fn count_refusal(&self, limit: &'static str) {
+        self.settings.load().deps.metrics.client_refusals.get_or_create(&LimitLabels { limit }).inc();
     }
 }
 
-/// One place among the open sockets, given back when dropped.
-struct Place(Arc<Front>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
+fn handshakes(config: &Config, clock: &Clock) -> Bucket {
+    let per_second = config.max_handshakes_per_second;
+    Bucket::new(per_second, per_second.saturating_mul(HANDSHAKE_BURST_SECONDS), clock.now().mono)
 }
 
 /// The routes of the client listener.
 pub fn routes(front: Arc<Front>) -> Router {
+    let tls = front.doors.certificate.is_some();
     Router::new()
         .route("/v1/ws", get(ws::upgrade))
         .route("/v1/balances", get(rest::balances))
         .route("/v1/accounts", get(rest::accounts))
         .route("/v1/orders", get(rest::orders))
+        .merge(dashboard::routes())
+        .route("/v1/stream/balances", get(sse::balances))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; see docs/protocol.md") })
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&front), headers::cors))
+        .layer(middleware::from_fn_with_state(Arc::clone(&front), slow_refusals))
+        .layer(middleware::from_fn_with_state(tls, headers::secure))
         .with_state(front)
+}
+
+/// A route that is there, asked in a way that is not.
+async fn wrong_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this route is not asked that way; see docs/protocol.md")
+}
+
+/// The routes of the operators' listener, with the headers that every answer carries.
+pub fn admin_routes(operator: Arc<dyn admin::Operator>, tls: bool) -> Router {
+    admin::routes(operator).layer(middleware::from_fn_with_state(tls, headers::secure))
+}
+
+/// Holds refusals back while there are many of them.
+async fn slow_refusals(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let refused = matches!(response.status().as_u16(), 401 | 403 | 429 | 503);
+    let delay_ms = front.settings.load().config.refusal_delay_ms;
+    if let Some((pause, _place)) = refused.then(|| front.refusals.pause(delay_ms, front.clock.now().mono)).flatten() {
+        tokio::time::sleep(pause).await;
+    }
+    response
 }
 
 /// An HTTP error in the contract's shape.

@@ -15,7 +15,7 @@ use crate::protocol::{self, ErrorCode, SnapshotHead};
 type Pairs = Query<Vec<(String, String)>>;
 
 pub(super) async fn balances(State(front): State<Arc<Front>>, headers: HeaderMap, Query(pairs): Pairs) -> Response {
-    let view = match view(&front, &headers, &pairs, Channel::Balances) {
+    let view = match view(&front, &headers, &pairs, Channel::Balances).await {
         Ok(view) => view,
         Err(refusal) => return *refusal,
     };
@@ -35,26 +35,38 @@ pub(super) async fn balances(State(front): State<Arc<Front>>, headers: HeaderMap
 }
 
 pub(super) async fn accounts(State(front): State<Arc<Front>>, headers: HeaderMap, Query(pairs): Pairs) -> Response {
-    listing(&front, &headers, &pairs, Channel::Orders, "accounts")
+    listing(&front, &headers, &pairs, Channel::Orders, "accounts").await
 }
 
 pub(super) async fn orders(State(front): State<Arc<Front>>, headers: HeaderMap, Query(pairs): Pairs) -> Response {
-    listing(&front, &headers, &pairs, Channel::Orders, "orders")
+    listing(&front, &headers, &pairs, Channel::Orders, "orders").await
 }
 
-fn listing(front: &Front, headers: &HeaderMap, pairs: &[(String, String)], channel: Channel, name: &'static str) -> Response {
-    match view(front, headers, pairs, channel) {
+async fn listing(
+    front: &Front,
+    headers: &HeaderMap,
+    pairs: &[(String, String)],
+    channel: Channel,
+    name: &'static str,
+) -> Response {
+    match view(front, headers, pairs, channel).await {
         Ok(view) => json(protocol::listing(view.epoch(), front.clock.now().unix, name, &view.read_all())),
         Err(refusal) => *refusal,
     }
 }
 
-fn view(front: &Front, headers: &HeaderMap, pairs: &[(String, String)], channel: Channel) -> Result<Arc<View>, Box<Response>> {
-    guard::origin(front, headers)?;
-    let identity = guard::identity(front, headers)?;
+async fn view(
+    front: &Front,
+    headers: &HeaderMap,
+    pairs: &[(String, String)],
+    channel: Channel,
+) -> Result<Arc<View>, Box<Response>> {
+    let identity = guard::identity(front, headers).await?;
+    front.take_request(&identity.user)?;
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let filter = Filter::from_query(pairs)
         .map_err(|message| Box::new(refused(StatusCode::BAD_REQUEST, ErrorCode::BadFilter, &message)))?;
-    let grant = front.deps.directory.grant(&identity);
-    Ok(front.deps.hub.view(grant.accounts(), &filter, channel))
+    let deps = front.deps();
+    let grant = deps.directory.grant(&identity);
+    Ok(deps.hub.view(grant.accounts(), &filter, channel))
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use super::{FaultError, SimServer};
 use crate::runtime::{Failure, Policy, Tasks};
-use crate::venue::sim::{Book, Move};
+use crate::venue::sim::Move;
 
 /// Largest body: a movement is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -217,7 +217,7 @@ async fn fault(State(servers): State<Servers>, Query(narrow): Query<Narrow>, bod
 
 async fn moves(State(servers): State<Servers>, Query(narrow): Query<Narrow>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let mv: Move = read(&body)?;
-    let (server, _) = holder(&servers, &narrow, mv.account())?;
+    let server = holder(&servers, &narrow, mv.account())?;
     server.moves(&mv).map_err(Refusal::bad)?;
     Ok(Json(json!({ "venues": [server.venue().name] })))
 }
@@ -227,7 +227,7 @@ async fn book(
     Path(account): Path<String>,
     Query(narrow): Query<Narrow>,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, book) = holder(&servers, &narrow, &account)?;
+    let book = holder(&servers, &narrow, &account)?.book(&account).unwrap_or_default();
     let rows = book.rows.iter().map(|((wallet, asset), holding)| {
         json!({
             "wallet": wallet,
@@ -240,10 +240,10 @@ async fn book(
     Ok(Json(rows.collect()))
 }
 
-/// The first chosen venue with such an account, and its book.
-fn holder<'a>(servers: &'a Servers, narrow: &Narrow, account: &str) -> Result<(&'a SimServer, Book), Refusal> {
+/// The first chosen venue with such an account.
+fn holder<'a>(servers: &'a Servers, narrow: &Narrow, account: &str) -> Result<&'a SimServer, Refusal> {
     let chosen = narrow.of(servers)?;
-    chosen.iter().find_map(|server| Some((*server, server.book(account)?))).ok_or_else(|| {
+    chosen.iter().copied().find(|server| server.accounts().iter().any(|id| id == account)).ok_or_else(|| {
         Refusal::bad("no such account is simulated").allowed(chosen.iter().flat_map(|server| server.accounts()).cloned())
     })
 }

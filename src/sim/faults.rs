@@ -18,6 +18,7 @@ pub const NET_FAULTS: &[(&str, &str)] = &[
     ("duplicate:<n>", "send each of the next n frames to clients twice"),
     ("rest_down", "answer every REST request with 500"),
     ("rest_slow:<ms>", "make every REST answer at once but deliver it so much later, when it is old"),
+    ("clock_ahead:<ms>", "let the venue's wall clock run so much ahead of everybody else's"),
     ("heal", "end every network fault"),
 ];
 
@@ -33,6 +34,7 @@ pub enum NetFault {
     Duplicate(u64),
     RestDown,
     RestSlowMs(u64),
+    ClockAheadMs(u64),
     Heal,
 }
 
@@ -77,6 +79,7 @@ impl NetFault {
             "duplicate" => frames("duplicate", Self::Duplicate),
             "rest_down" => plain("rest_down", Self::RestDown),
             "rest_slow" => ms("rest_slow", Self::RestSlowMs),
+            "clock_ahead" => ms("clock_ahead", Self::ClockAheadMs),
             "heal" => plain("heal", Self::Heal),
             _ => return None,
         })
@@ -98,6 +101,7 @@ pub(super) struct Network {
     pub duplicate: u64,
     pub rest_down: bool,
     pub rest_slow_ms: u64,
+    pub clock_ahead_ms: u64,
 }
 
 /// What is to be done once, beside the state.
@@ -121,6 +125,7 @@ impl Network {
             NetFault::Duplicate(frames) => self.duplicate = frames,
             NetFault::RestDown => self.rest_down = true,
             NetFault::RestSlowMs(ms) => self.rest_slow_ms = ms,
+            NetFault::ClockAheadMs(ms) => self.clock_ahead_ms = ms,
             NetFault::Heal => *self = Self::default(),
         }
         Burst::None

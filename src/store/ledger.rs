@@ -87,6 +87,8 @@ impl Ledger {
             reason: Some(reason),
             facts: Facts::default(),
             drift_count: 0,
+            reconnect_count: 0,
+            resync_count: 0,
             last_confirmed: None,
             gsn,
         };
@@ -123,6 +125,9 @@ impl Ledger {
 
     /// A connection stands; nothing is proven in it yet.
     pub(super) fn opened(&mut self, c: &mut Commit) {
+        if self.generation > 0 {
+            self.retell(c).reconnect_count += 1;
+        }
         self.generation += 1;
         self.connected = true;
         self.synced = false;
@@ -195,7 +200,8 @@ impl Ledger {
             }
             VenueEvent::Facts(facts) => self.facts(c, facts),
             VenueEvent::Orders(orders) => orders.into_iter().for_each(|order| self.order(c, order)),
-            VenueEvent::Alive | VenueEvent::Malformed { .. } | VenueEvent::Resynced { .. } => {}
+            VenueEvent::Resynced { .. } => self.retell(c).resync_count += 1,
+            VenueEvent::Alive | VenueEvent::Malformed { .. } => {}
         }
         None
     }
@@ -231,6 +237,14 @@ impl Ledger {
         // A new statement is needed for every row: the earlier ones of this connection no longer prove anything.
         self.generation += 1;
         self.set_state(c, state, Some(reason));
+    }
+
+    /// The record, to be changed and told.
+    fn retell(&mut self, c: &mut Commit) -> &mut AccountRecord {
+        c.changed = true;
+        let record = Arc::make_mut(&mut self.record);
+        record.gsn = c.gsn;
+        record
     }
 
     /// `live` or `degraded`, once synced.

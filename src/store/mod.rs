@@ -177,7 +177,8 @@ impl Store {
         let inner = self.inner.lock();
         let ledgers = || accounts.iter().filter_map(|idx| inner.accounts.get(idx.0 as usize).and_then(Option::as_ref));
         let orders_forgotten = channel == Channel::Orders && ledgers().any(|l| cursor < l.orders_floor);
-        let full = cursor == 0 || cursor > inner.gsn || orders_forgotten;
+        // Before the first commit there is nothing that a reader at 0 lacks: it would be given the same nothing again and again.
+        let full = (cursor == 0 && inner.gsn > 0) || cursor > inner.gsn || orders_forgotten;
         let mut changes = Changes { cut: inner.gsn, full, complete: true, ..Changes::default() };
         for ledger in ledgers() {
             changes.complete &= ledger.is_complete();

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 
 use super::link::{Command, DialError, Link};
@@ -33,6 +33,29 @@ const MAX_REPLY_BYTES: usize = 32 << 20;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// What every connection dials with.
+#[derive(Clone)]
+pub struct Net {
+    pub http: reqwest::Client,
+    pub tls: Arc<rustls::ClientConfig>,
+}
+
+impl Net {
+    /// Follows no redirect: a signed request is for the host it was signed for.
+    ///
+    /// # Errors
+    /// The client cannot be made of these settings.
+    pub fn new(tls: Arc<rustls::ClientConfig>) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(DIAL_TIMEOUT)
+            .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
+            .build()?;
+        Ok(Self { http, tls })
+    }
+}
+
 /// What others may ask of a running connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
@@ -42,10 +65,10 @@ pub enum Ask {
 
 /// Runs a link until `stop`. The requests of an ended connection are dropped with it. A panic ends the connection, not the account:
 /// its rows read `stale` and another connection is made, after the usual wait.
-pub async fn run(mut link: Link, clock: Clock, http: reqwest::Client, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+pub async fn run(mut link: Link, clock: Clock, net: Net, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
     let base: Arc<str> = Arc::from(link.rest_url());
     loop {
-        let wire = Wire { socket: None, calls: FuturesUnordered::new(), http: http.clone(), base: Arc::clone(&base) };
+        let wire = Wire { socket: None, calls: FuturesUnordered::new(), net: net.clone(), base: Arc::clone(&base) };
         // A session that panicked is dropped by the link; nothing else is shared but by locks that do not poison.
         let run = AssertUnwindSafe(run_wire(&mut link, wire, &clock, &mut asks, &stop)).catch_unwind().await;
         if run.is_ok() {
@@ -132,7 +155,7 @@ async fn next_frame(socket: &mut Option<Socket>) -> Option<Result<Message, Error
 struct Wire {
     socket: Option<Socket>,
     calls: FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>>,
-    http: reqwest::Client,
+    net: Net,
     base: Arc<str>,
 }
 
@@ -155,12 +178,14 @@ impl Wire {
                     Command::Send(_) | Command::Ping if failed => {}
                     Command::Send(text) => failed = self.write(Message::text(text)).await.is_err(),
                     Command::Ping => failed = self.write(Message::Ping(Vec::new().into())).await.is_err(),
-                    Command::Call(call) => self.calls.push(Box::pin(request(self.http.clone(), Arc::clone(&self.base), call))),
+                    Command::Call(call) => {
+                        self.calls.push(Box::pin(request(self.net.http.clone(), Arc::clone(&self.base), call)));
+                    }
                     Command::Hangup => self.hang_up().await,
                     Command::Dial(handshake) => {
                         let dialed = tokio::select! {
                             () = stop.cancelled() => return std::ops::ControlFlow::Break(()),
-                            dialed = dial(handshake) => dialed,
+                            dialed = dial(handshake, Arc::clone(&self.net.tls)) => dialed,
                         };
                         let result = dialed.map(|socket| self.socket = Some(socket));
                         link.on_dialed(clock.now(), result, commands);
@@ -197,7 +222,7 @@ impl Wire {
     }
 }
 
-async fn dial(handshake: Handshake) -> Result<Socket, DialError> {
+async fn dial(handshake: Handshake, tls: Arc<rustls::ClientConfig>) -> Result<Socket, DialError> {
     let mut request = handshake.url.as_str().into_client_request().map_err(|_| DialError::BadAddress)?;
     for (name, value) in handshake.headers {
         let mut value = HeaderValue::from_str(&value).map_err(|_| DialError::BadAddress)?;
@@ -209,7 +234,8 @@ async fn dial(handshake: Handshake) -> Result<Socket, DialError> {
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    match timeout(DIAL_TIMEOUT, connect_async_with_config(request, Some(config), true)).await {
+    match timeout(DIAL_TIMEOUT, connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)))).await
+    {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(Error::Http(response))) => Err(DialError::Refused(response.status().as_u16())),
         Ok(Err(Error::Url(_))) => Err(DialError::BadAddress),

@@ -28,6 +28,9 @@ const MAYBE_MS: (u64, u64) = (5_000, 60_000);
 /// A wrong address or option: someone is likely mending it.
 const CONFIGURATION_MS: (u64, u64) = (10_000, 300_000);
 
+/// Why a session fetches everything anew at an operator's word; the label of the metric.
+const OPERATOR: &str = "operator";
+
 /// What the driver has to do, in order.
 pub enum Command {
     /// Open the WebSocket, answer with [`Link::on_dialed`].
@@ -268,7 +271,7 @@ impl Link {
 
     /// An operator wants everything fetched anew.
     pub fn resync(&mut self, now: Now, commands: &mut Vec<Command>) {
-        self.count_resync("operator");
+        self.count_resync(OPERATOR);
         self.ask(now, commands, |session, out| session.resync(now, out));
     }
 
@@ -340,13 +343,13 @@ impl Link {
                 tracing::warn!(venue = self.name.0, account = self.name.1, what, "venue message not understood");
                 return None;
             }
-            VenueEvent::Resynced { reason } => {
-                self.count_resync(reason);
-                return None;
-            }
+            // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
+            VenueEvent::Resynced { reason } if reason == OPERATOR => {}
+            VenueEvent::Resynced { reason } => self.count_resync(reason),
             VenueEvent::Synced => {
-                if let Phase::Open { synced, .. } = &mut self.phase {
-                    synced.get_or_insert(now.mono);
+                if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
+                    *synced = Some(now.mono);
+                    tracing::info!(venue = self.name.0, account = self.name.1, "upstream synced");
                 }
                 (self.refusals, self.doubts) = (0, 0);
             }

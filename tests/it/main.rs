@@ -1,4 +1,22 @@
-//! The program from outside: real processes, real sockets on free ports.
+//! The gateway from outside: real sockets on free ports, real processes, a client that shares no code with the server.
 
+mod admin;
 mod cli;
+mod delivery;
 mod fuzzed;
+mod http_errors;
+mod lifecycle;
+mod login;
+mod operate;
+mod operations_page;
+mod pages;
+mod processes;
+mod protocol_examples;
+mod requests;
+mod rest;
+mod security;
+mod subscriptions;
+mod support;
+mod tidy;
+mod venue_page;
+mod venues;

@@ -30,7 +30,7 @@ impl Rig {
         crate::runtime::install_crypto();
         let metrics = Arc::new(Metrics::default());
         let store = Store::new("e", Arc::clone(&metrics));
-        let accounts = Accounts::new(Clock::start(), Arc::clone(&store), metrics, Tasks::new()).expect("a client can be made");
+        let accounts = Accounts::new(Clock::start(), Arc::clone(&store), metrics, Tasks::new(), net());
         let rig = Self { accounts, store };
         let idx = rig.apply(config("main", "k", &["0xa", "0xb"]));
         rig.store.opened(idx, rig.accounts.clock.now());
@@ -91,4 +91,10 @@ fn an_account_that_is_gone_or_off_shows_no_rows() {
     let off = rig.apply(AccountConfig { enabled: false, ..config("main", "k", &["0xa", "0xb"]) });
     assert_eq!((rig.rows(idx), rig.store.record(off).map(|record| record.state)), (vec![], Some(AccountState::Disabled)));
     assert!(rig.accounts.apply(vec![]).is_empty() && rig.store.record(off).is_none());
+}
+
+/// Without an authority of its own: nothing here speaks TLS.
+fn net() -> crate::venue::conn::Net {
+    crate::runtime::install_crypto();
+    crate::venue::conn::Net::new(crate::runtime::client_tls(None).expect("the system's roots")).expect("a client can be made")
 }

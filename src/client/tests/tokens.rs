@@ -29,7 +29,9 @@ fn a_token_from_the_upgrade_is_answered_alike() {
     let identity: Identity = c.deps.access.load().identify(&token, c.b.now.unix).unwrap();
     let mut out = ClientOut::default();
     ClientSession::with_identity(Arc::clone(&c.deps), identity, c.b.now, &mut out);
-    assert!(out.frames.len() == 1 && out.frames[0].starts_with(r#"{"type":"auth_result","success":true,"user":"alice""#));
+    assert!(
+        out.frames.len() == 1 && out.frames[0].text().starts_with(r#"{"type":"auth_result","success":true,"user":"alice""#)
+    );
 }
 
 #[test]

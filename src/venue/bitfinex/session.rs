@@ -532,7 +532,8 @@ fn update(row: &WalletRow<'_>) -> RowUpdate {
 }
 
 fn facts(caps: Caps) -> Facts {
-    let warning = "the key may withdraw; this gateway only reads: use a key that can do no more".to_owned();
-    let warnings = if caps.withdraw_write == Some(true) { vec![warning] } else { Vec::new() };
+    let may = [(caps.withdraw_write, "withdraw"), (caps.orders_write, "trade")];
+    let warning = |what| format!("the key may {what}; this gateway only reads: use a key that can do no more");
+    let warnings = may.into_iter().filter(|(may, _)| *may == Some(true)).map(|(_, what)| warning(what)).collect();
     Facts { permissions: Some(caps.raw), warnings: Some(warnings), ..Facts::default() }
 }

@@ -33,6 +33,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("quiet_orders", "placing and cancelling orders pushes nothing; lasts"),
     ("no_wallets_permission", "keys may not read wallets; lasts"),
     ("withdraw_permission", "keys may withdraw; lasts"),
+    ("trade_permission", "keys may place orders; lasts"),
     ("caps_as_string", "caps comes as a JSON-encoded string; lasts"),
     ("wide_rows", "wallet rows have two more fields; lasts"),
     ("rest_down", "REST answers 503 without JSON; lasts"),
@@ -330,7 +331,8 @@ impl Bitfinex {
     fn caps(&self) -> String {
         let read = u8::from(!self.has("no_wallets_permission"));
         let withdraw = u8::from(self.has("withdraw_permission"));
-        let areas = [("orders", 0, 0), ("account", 1, 0), ("funding", 0, 0), ("history", 1, 0), ("wallets", read, 0)];
+        let trade = u8::from(self.has("trade_permission"));
+        let areas = [("orders", 0, trade), ("account", 1, 0), ("funding", 0, 0), ("history", 1, 0), ("wallets", read, 0)];
         let areas = areas.into_iter().chain([("withdraw", 0, withdraw), ("positions", 1, 0)]);
         let areas: Vec<_> = areas.map(|(area, r, w)| format!(r#""{area}":{{"read":{r},"write":{w}}}"#)).collect();
         let caps = format!("{{{}}}", areas.join(","));

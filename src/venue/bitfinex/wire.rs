@@ -62,6 +62,7 @@ pub(super) struct Caps {
     /// `None`: not said.
     pub wallets_read: Option<bool>,
     pub withdraw_write: Option<bool>,
+    pub orders_write: Option<bool>,
 }
 
 /// A row, or what is wrong with it.
@@ -212,6 +213,8 @@ fn decode_caps(raw: &RawValue) -> Result<Caps, WireError> {
         wallets: Option<Flags<'a>>,
         #[serde(borrow)]
         withdraw: Option<Flags<'a>>,
+        #[serde(borrow)]
+        orders: Option<Flags<'a>>,
     }
     let refused = WireError::Field("caps");
     let text = if raw.get().starts_with('"') { string(raw).ok_or(refused)? } else { Cow::Borrowed(raw.get()) };
@@ -222,6 +225,7 @@ fn decode_caps(raw: &RawValue) -> Result<Caps, WireError> {
     Ok(Caps {
         wallets_read: areas.wallets.and_then(|flags| flags.read).and_then(flag),
         withdraw_write: areas.withdraw.and_then(|flags| flags.write).and_then(flag),
+        orders_write: areas.orders.and_then(|flags| flags.write).and_then(flag),
         raw: RawValue::from_string(text.into_owned()).map_err(|_| refused)?,
     })
 }

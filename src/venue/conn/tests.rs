@@ -85,7 +85,7 @@ impl Rig {
         let tasks = Tasks::new();
         let (_, asks) = mpsc::channel(1);
         let stop = tasks.stop_token().clone();
-        tasks.spawn("link", Policy::Detached, run(link, clock, reqwest::Client::new(), asks, stop));
+        tasks.spawn("link", Policy::Detached, run(link, clock, net(), asks, stop));
         Self { store, idx, host, listener, tasks, metrics }
     }
 
@@ -125,4 +125,10 @@ async fn stopping_during_a_dial_gives_the_hosts_place_back() {
     rig.tasks.stop();
     rig.tasks.wait().await;
     rig.host.lock().connect(Mono(u64::MAX / 2)).unwrap();
+}
+
+/// Without an authority of its own: nothing here speaks TLS.
+fn net() -> super::Net {
+    crate::runtime::install_crypto();
+    super::Net::new(crate::runtime::client_tls(None).expect("the system's roots")).expect("a client can be made")
 }

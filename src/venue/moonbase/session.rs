@@ -189,11 +189,13 @@ impl MoonbaseSession {
     fn snapshot(&mut self, now: Now, portfolio: Portfolio<'_>, out: &mut Out) {
         let is_behind = self.sequence.restart(portfolio.gsn);
         let is_empty = portfolio.accounts.is_empty();
+        let is_answer = self.phase == Phase::Seeding;
         if self.phase != Phase::Unsubscribing {
             self.rest();
         }
-        // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held.
-        if is_empty && !std::mem::replace(&mut self.was_empty, true) {
+        // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held; the same
+        // message once more is not said twice.
+        if is_empty && !(std::mem::replace(&mut self.was_empty, true) && is_answer) {
             out.malformed("portfolio: data: a snapshot without an account");
             self.unsync(ReasonCode::ProtocolError, "the venue's snapshot names no account", out);
             return self.want("empty_snapshot", now, out);

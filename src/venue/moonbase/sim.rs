@@ -201,7 +201,7 @@ impl Moonbase {
 
     fn message(&self, now: Now, kind: &'static str, account: usize, mut data: Option<Vec<PortfolioData>>) -> String {
         let account = &self.accounts[account];
-        if let Some(data) = data.as_mut().filter(|_| self.faults.two_accounts) {
+        if let Some(data) = data.as_mut().filter(|data| self.faults.two_accounts && !data.is_empty()) {
             data.push(account.element(&"1000099".into(), Vec::new()));
         }
         // Nanoseconds, as text.

@@ -1,6 +1,6 @@
 //! P99 / ZTDX spot: the venue's row in the list, its options, and the check of an account's settings.
 //!
-//! The stream has no snapshot and no sequence, and never tells of deposits, withdrawals and refunds: see [`session`].
+//! The stream has no snapshot and no sequence, and never tells of deposits, withdrawals and refunds: see `session.rs`.
 
 mod auth;
 mod rest;

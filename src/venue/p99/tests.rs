@@ -929,7 +929,8 @@ proptest! {
             }
             duo.pass(pause);
         }
-        duo.pass(400_000);
+        // Faults that wait for requests add up: as many refusals as were thrown must be worn off.
+        duo.pass(1_500_000);
         prop_assert!(duo.closed.is_none());
         let told = told(&mut duo);
         prop_assert_eq!(told.last().unwrap(), &book_line("reconcile", &duo));

@@ -19,7 +19,7 @@ fn every_other_fixture_decodes_to_what_it_says() {
     assert_eq!(heard(fixture!("info_hello.json")), none);
     assert_eq!(heard(fixture!("error_10000.json")), ["malformed: an error event with code 10000"]);
     assert_eq!(heard(fixture!("auth_ok.json")), ["facts 0 warnings"]);
-    assert_eq!(heard(fixture!("auth_ok_caps_string.json")), ["facts 1 warnings"]);
+    assert_eq!(heard(fixture!("auth_ok_caps_string.json")), ["facts 2 warnings"]);
     assert_eq!(heard(fixture!("info_hello_maintenance.json")), ["maintenance maintenance"]);
 }
 

@@ -427,6 +427,15 @@ fn a_key_without_wallets_permission_is_told() {
 }
 
 #[test]
+fn a_key_that_may_trade_is_warned_of() {
+    let mut duo = Duo::new(&venue_with(|setup| faulty(setup, &["trade_permission"])));
+    let events = duo.drain();
+    let warnings = events.iter().find_map(|event| if let VenueEvent::Facts(f) = event { f.warnings.clone() } else { None });
+    let [warning] = &warnings.unwrap()[..] else { panic!("one warning") };
+    assert!(warning.contains("trade"), "{warning}");
+}
+
+#[test]
 fn a_key_that_may_withdraw_is_warned_of() {
     let mut duo = Duo::new(&venue_with(|setup| faulty(setup, &["withdraw_permission", "caps_as_string"])));
     let events = duo.drain();

@@ -306,6 +306,20 @@ fn case_8_a_snapshot_without_an_account_is_believed_when_repeated() {
 }
 
 #[test]
+fn case_8_a_snapshot_without_an_account_that_came_twice_is_one_statement() {
+    let empty = r#"{"channel":"portfolio","type":"snapshot","data":[],"timestamp":"1763121358960696000","gsn":1}"#;
+    let mut duo = Duo::new(&VENUE);
+    let mut view = View::of(&mut duo);
+    duo.hear(empty);
+    duo.hear(empty);
+    view.read(duo.drain());
+    assert_eq!(view.total("BTC"), Some("2.130511"), "unknown is never zero");
+    duo.pass(1_500);
+    view.read(duo.drain());
+    view.assert_is(duo.book());
+}
+
+#[test]
 fn case_8_two_accounts_are_two_wallets() {
     let mut duo = Duo::new(&VENUE);
     duo.fault("two_accounts");

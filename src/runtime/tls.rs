@@ -1,0 +1,65 @@
+//! TLS for both sides: what venues and issuers are checked against, and the certificate that listeners show.
+//!
+//! Nothing here turns verification off, and nothing else in the crate makes a TLS configuration.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// Why TLS cannot be set up. Names files, never their content.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{0} cannot be read as PEM certificates; check the path and its rights")]
+    Certificates(PathBuf),
+    #[error("{0} holds no certificate (-----BEGIN CERTIFICATE-----)")]
+    NoCertificate(PathBuf),
+    #[error("{0} holds a certificate that cannot be used as a root")]
+    Root(PathBuf),
+    #[error("{0} cannot be read as a private key in PEM; check the path and its rights")]
+    Key(PathBuf),
+    #[error("the key {key} does not belong to the certificate {cert}, or is of a kind not supported")]
+    Mismatch { cert: PathBuf, key: PathBuf },
+}
+
+/// What other servers are checked against: the system's roots, and those in `ca_file`. Call after
+/// [`install_crypto`](super::install_crypto).
+///
+/// # Errors
+/// `ca_file` gives no usable root.
+pub fn client_tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(system.certs);
+    if roots.is_empty() {
+        tracing::warn!("the system has no certificate roots; encrypted addresses cannot be reached without upstream.ca_file");
+    }
+    if let Some(file) = ca_file {
+        for root in certificates(file)? {
+            roots.add(root).map_err(|_| TlsError::Root(file.to_path_buf()))?;
+        }
+    }
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// What a listener shows: a chain with the leaf first, and its key, both PEM. Call after [`install_crypto`](super::install_crypto).
+///
+/// # Errors
+/// A file is unreadable or no PEM, or the two do not belong together.
+pub fn server_tls(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(cert)?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|_| TlsError::Key(key.to_path_buf()))?;
+    let mismatch = |_| TlsError::Mismatch { cert: cert.to_path_buf(), key: key.to_path_buf() };
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private).map_err(mismatch)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = || TlsError::Certificates(file.to_path_buf());
+    let read = CertificateDer::pem_file_iter(file).map_err(|_| unreadable())?;
+    let found = read.collect::<Result<Vec<_>, _>>().map_err(|_| unreadable())?;
+    if found.is_empty() { Err(TlsError::NoCertificate(file.to_path_buf())) } else { Ok(found) }
+}

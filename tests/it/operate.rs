@@ -1,0 +1,156 @@
+//! What an operator does to a running gateway, and what it says when it is given too little: as processes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const TOKEN: &str = "operator-MARKER-0123456789abcdef";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_balance-gateway"));
+    command.env_clear().stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs until it ends by itself.
+fn ended(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().expect("the program was built");
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A gateway without accounts, with an operator token, whose log lines can be awaited.
+struct Gateway {
+    process: Child,
+    lines: mpsc::Receiver<serde_json::Value>,
+    admin: String,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn gateway() -> Gateway {
+    let mut process = program()
+        .args(["serve", "--log-format", "json"])
+        .env("BALANCE_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
+        .env("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", "127.0.0.1:0")
+        .env("BALANCE_GATEWAY__SERVER__ADMIN_TOKEN", TOKEN)
+        .spawn()
+        .expect("the program was built");
+    let (sender, lines) = mpsc::channel();
+    let log = BufReader::new(process.stderr.take().expect("it is piped"));
+    std::thread::spawn(move || {
+        for line in log.lines().map_while(Result::ok) {
+            assert!(!line.contains("MARKER"), "the log shows the operator token");
+            _ = serde_json::from_str(&line).map(|line| sender.send(line));
+        }
+    });
+    let mut gateway = Gateway { process, lines, admin: String::new() };
+    // The address is a field of the event; the test reads no words of it.
+    gateway.admin = gateway.line(|line| line["admin"].is_string())["admin"].as_str().unwrap().to_owned();
+    gateway
+}
+
+impl Gateway {
+    /// The next line that passes.
+    fn line(&self, passes: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("the line comes");
+            if passes(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// Status and body of a request to the admin listener.
+    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+        use std::io::Write;
+        let mut socket = std::net::TcpStream::connect(&self.admin).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.0\r\nhost: x\r\n{bearer}content-length: {length}\r\n\r\n");
+        socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+#[test]
+fn an_operator_changes_the_log_level_of_a_running_gateway() {
+    let gateway = gateway();
+    let level =
+        || serde_json::from_str::<serde_json::Value>(&gateway.ask("GET", "/admin/log-level", Some(TOKEN), "").1).unwrap();
+    assert_eq!(level()["level"], "info");
+    let put = |token, body| gateway.ask("PUT", "/admin/log-level", token, body).0;
+    assert_eq!(put(None, "debug"), 401);
+    assert_eq!(put(Some("operator-0123456789abcdefghijklm"), "debug"), 401);
+    assert_eq!(put(Some(TOKEN), "loud"), 400);
+    assert_eq!(level()["level"], "info");
+    assert_eq!(put(Some(TOKEN), "info,balance_gateway=debug\n"), 200);
+    assert_eq!(level()["level"], "info,balance_gateway=debug");
+    // The change itself is logged under the new level; with "error" even that is not, nor is what follows.
+    gateway.line(|line| line["was"] == "info");
+    assert_eq!(put(Some(TOKEN), "error"), 200);
+    assert_eq!(put(Some(TOKEN), "warn"), 200);
+    assert_eq!(gateway.line(|line| line["was"].is_string())["was"], "error");
+}
+
+#[test]
+fn serve_without_any_configuration_says_on_one_screen_what_it_wants() {
+    let (code, said) = ended(program().arg("serve"));
+    assert_eq!(code, Some(78));
+    assert!(said.lines().count() <= 24, "{} lines", said.lines().count());
+    for part in ["--config", "[[access.keys]]", "[[accounts]]", "moonbase", "/run/secrets", "check-config", "demo"] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+}
+
+#[test]
+fn the_configuration_in_the_guide_is_a_valid_one() {
+    let (_, said) = ended(program().arg("serve"));
+    let dir = tempfile::tempdir().unwrap();
+    let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/access/fixtures/p256.pub.pem");
+    std::fs::copy(pem, dir.path().join("issuer.pem")).unwrap();
+    for name in ["api_key", "api_secret"] {
+        std::fs::write(dir.path().join(name), "0123456789").unwrap();
+    }
+    let indented = said.lines().filter(|line| line.starts_with("    ")).collect::<Vec<_>>().join("\n");
+    let config = indented.replace("/run/secrets", dir.path().to_str().unwrap()).replace("VENUE", "bitfinex");
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, &config).unwrap();
+    let (code, said) = ended(program().args(["check-config", "--config"]).arg(&file));
+    assert_eq!(code, Some(0), "{said}\n{config}");
+}
+
+/// `serve` with a state directory, on free ports.
+fn serve_with_state(state: &std::path::Path) -> (Option<i32>, String) {
+    ended(
+        program()
+            .arg("serve")
+            .env("BALANCE_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
+            .env("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", "127.0.0.1:0")
+            .env("BALANCE_GATEWAY__STATE_DIR", state),
+    )
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_one_sentence_and_70() {
+    let dir = TempDir::new().unwrap();
+    // A file in the way: refused to every user, where a mode would not stop root.
+    let file = dir.path().join("state");
+    std::fs::write(&file, "").unwrap();
+    let (code, said) = serve_with_state(&file.join("below"));
+    let complaint: Vec<_> = said.lines().filter(|line| line.starts_with("balance-gateway: ")).collect();
+    assert_eq!(code, Some(70));
+    assert!(matches!(complaint[..], [line] if line.contains("state_dir") && line.contains("below")), "{said}");
+}

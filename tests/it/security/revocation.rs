@@ -1,0 +1,146 @@
+//! Tokens that are revoked: new ones are refused, and sockets that live on one are closed within two seconds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::kit::{Gateway, now_ms, soon, until};
+
+/// The contract's bound, from the operator's request to the close at the client.
+const BOUND: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn revoking_a_user_closes_every_socket_of_that_user_and_no_other() {
+    let gateway = Gateway::start("", "").await;
+    let token = gateway.token("alice");
+    let (mut idle, mut subscribed, mut bob) =
+        (gateway.login(&token).await, gateway.login(&token).await, gateway.login(&gateway.token("bob")).await);
+    let frame = subscribed.ask(json!({"type": "subscribe", "channel": "user:balances"})).await;
+    assert_eq!(frame["type"], "subscribed");
+    let start = Instant::now();
+    let (status, body) = gateway.operate("revoke", r#"{"user": "alice"}"#).await;
+    assert_eq!((status, &body["revoked"], &body["held"]), (200, &json!(true), &json!(1)));
+    assert_eq!((idle.closed().await, subscribed.closed().await), (4104, 4104));
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    assert!(bob.is_served().await);
+
+    let (status, _, body) = gateway.get("/v1/balances", &token).await;
+    assert!(status == 401 && body.contains("TOKEN_INVALID"), "{status} {body}");
+    assert_eq!(gateway.connect(Some(&token)).await.err().unwrap().0, 401);
+    let mut by_frame = gateway.connect(None).await.unwrap();
+    let result = by_frame.ask(json!({"type": "auth_token", "token": token})).await;
+    assert_eq!((&result["error"]["code"], by_frame.closed().await), (&json!("TOKEN_INVALID"), 4104));
+
+    // A token issued afterwards is another matter, also after a reload; the old one stays revoked.
+    let fresh = gateway.token_at("alice", None, now_ms() + 2_000);
+    gateway.reload("", "").await;
+    assert_eq!((gateway.get("/v1/balances", &fresh).await.0, gateway.get("/v1/balances", &token).await.0), (200, 401));
+    assert!(gateway.metrics().await.contains("client_auth_failures_total{reason=\"revoked\"}"));
+}
+
+#[tokio::test]
+async fn a_socket_in_the_middle_of_a_renewal_is_closed_too() {
+    let gateway = Gateway::start("", "").await;
+    let old = gateway.token_at("alice", None, now_ms() - 60_000);
+    let mut client = gateway.login(&old).await;
+    let renewed = gateway.token_at("alice", None, now_ms() - 30_000);
+    assert_eq!(client.ask(json!({"type": "auth_token", "token": renewed})).await["success"], true);
+    let before = now_ms() - 45_000;
+    gateway.operate("revoke", &json!({"user": "alice", "issued_before": before}).to_string()).await;
+    assert!(client.is_served().await, "it lives on a token issued later");
+    gateway.operate("revoke", &json!({"user": "alice", "issued_before": now_ms()}).to_string()).await;
+    assert_eq!(client.closed().await, 4104);
+}
+
+#[tokio::test]
+async fn only_an_operator_revokes_and_only_what_is_named_in_full() {
+    let gateway = Gateway::start("", "").await;
+    let mut alice = gateway.login(&gateway.token("alice")).await;
+    let body = r#"{"user": "alice"}"#;
+    let users_own = gateway.token("alice");
+    for token in [None, Some(""), Some("wrong"), Some(users_own.as_str())] {
+        assert_eq!(gateway.operate_as(token, "revoke", body).await.0, 401);
+    }
+    let wrong = [
+        "",
+        "[]",
+        "{}",
+        r#"{"usr": "alice"}"#,
+        r#"{"user": "alice", "jti": "x"}"#,
+        r#"{"jti": "x", "issued_before": 1}"#,
+        r#"{"user": ""}"#,
+        r#"{"jti": ""}"#,
+    ];
+    for body in wrong {
+        assert_eq!(gateway.operate("revoke", body).await.0, 400, "{body}");
+    }
+    assert_eq!(gateway.operate("revoke", r#"{"jti": "somebody-elses", "expires_at": 1}"#).await.0, 200);
+    assert!(alice.is_served().await);
+}
+
+#[tokio::test]
+async fn a_socket_that_takes_nothing_is_closed_too() {
+    // Many accounts make a large snapshot; asked for again and again, and never read, it fills every buffer on the way.
+    let account = |n| format!("[[accounts]]\nid = \"{n:0>64}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"alice\"]\n");
+    let accounts: String = (0..1_000).map(account).collect();
+    let gateway = Gateway::start("", &accounts).await;
+    let mut client = gateway.login(&gateway.token("alice")).await;
+    client.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
+    for _ in 0..80 {
+        client.send(json!({"type": "resync", "channel": "user:balances"})).await;
+    }
+    // Stuck: nothing more is written.
+    let mut before = None;
+    until("full buffers", async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let metrics = gateway.metrics().await;
+        let frames = metrics.lines().find(|line| line.contains("client_bytes_total ")).map(str::to_owned);
+        let stuck = frames.is_some() && frames == before;
+        before = frames;
+        stuck.then_some(())
+    })
+    .await;
+    let start = Instant::now();
+    gateway.operate("revoke", r#"{"user": "alice"}"#).await;
+    until("the close", async || gateway.metrics().await.contains("client_closes_total{code=\"4104\"} 1").then_some(())).await;
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn an_event_stream_shows_what_its_user_may_see_and_ends_when_the_token_is_revoked() {
+    let account = |id: &str, owner: &str| {
+        format!("[[accounts]]\nid = \"{id}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"{owner}\"]\n")
+    };
+    let gateway = Gateway::start("", &(account("alices", "alice") + &account("bobs", "bob"))).await;
+    let stream = async |filter: &str| {
+        let url = format!("http://{}/v1/stream/balances{filter}", gateway.addr);
+        let answer = gateway.http.get(url).bearer_auth(gateway.token("alice")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        answer
+    };
+    let (mut all, mut forbidden, mut absent) =
+        (stream("").await, stream("?accounts=bobs").await, stream("?accounts=none").await);
+    for (stream, sees) in [(&mut all, true), (&mut forbidden, false), (&mut absent, false)] {
+        let text = first_snapshot(stream).await;
+        assert!(text.contains("alices") == sees && !text.contains("bobs"), "{text}");
+    }
+    gateway.operate("revoke", r#"{"user": "alice"}"#).await;
+    let rest = soon("the end of the stream", async {
+        let mut rest = String::new();
+        while let Some(chunk) = all.chunk().await.unwrap() {
+            rest.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        rest
+    })
+    .await;
+    assert!(rest.contains("TOKEN_INVALID"), "{rest}");
+}
+
+/// What an event stream says up to and with its first snapshot.
+async fn first_snapshot(stream: &mut reqwest::Response) -> String {
+    let mut text = String::new();
+    while !(text.contains("event: snapshot") && text.ends_with("\n\n")) {
+        text.push_str(&String::from_utf8_lossy(&soon("an event", stream.chunk()).await.unwrap().unwrap()));
+    }
+    text
+}

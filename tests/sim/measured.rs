@@ -1,0 +1,207 @@
+//! How soon a fault shows and how soon it is over, per venue, measured in virtual time.
+//!
+//! `MEASURE=1 cargo test --test sim -- measured` writes `docs/venues-measured.md`; without it only the bounds are checked.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use balance_gateway::model::{AccountState, Amount, RowState};
+use balance_gateway::venue::Venue;
+use balance_gateway::venue::sim::Move;
+
+use crate::world::net::Item;
+use crate::world::{VenueWish, World};
+use crate::{LIST, knows};
+
+/// Worlds per venue and fault, for the page and for an ordinary run.
+const SEEDS: (u64, u64) = (20, 2);
+/// How long a fault that lasts, lasts.
+const LASTS_MS: u64 = 90_000;
+const SETTLE_MS: u64 = 400_000;
+
+/// What is done to a venue, and what is waited for.
+struct Fault {
+    title: &'static str,
+    throw: fn(&mut World),
+    /// It lasts until the network is healed.
+    lasts: bool,
+    shows: Shows,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Shows {
+    /// Every row reads `stale`.
+    Stale,
+    /// It never has to; what is told is when the account or a row was marked all the same.
+    Never,
+}
+
+/// What one fault cost at a venue. `None`: it never showed.
+#[derive(Default)]
+struct Cost {
+    shown_ms: Vec<Option<u64>>,
+    over_ms: Vec<u64>,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault { title: "connection breaks", throw: |w| w.cut(0), lasts: false, shows: Shows::Stale },
+    Fault {
+        title: "connection goes silent (half-open), dials hang, 90 s",
+        throw: |w| w.network(0, "", |net| (net.half_open, net.dial_hangs) = (true, true)),
+        lasts: true,
+        shows: Shows::Stale,
+    },
+    Fault {
+        title: "connection breaks, venue refuses, 90 s",
+        throw: |w| {
+            w.network(0, "", |net| net.refuse = true);
+            w.cut(0);
+        },
+        lasts: true,
+        shows: Shows::Stale,
+    },
+    Fault { title: "a push is lost, nothing moves after it", throw: lose_the_last, lasts: false, shows: Shows::Never },
+    Fault {
+        title: "REST answers 500, 90 s",
+        throw: |w| w.network(0, "", |net| net.rest_down = true),
+        lasts: true,
+        shows: Shows::Never,
+    },
+    Fault {
+        title: "REST does not answer, 90 s",
+        throw: |w| w.network(0, "", |net| net.rest_lost = true),
+        lasts: true,
+        shows: Shows::Never,
+    },
+    Fault {
+        title: "a frame that cannot be read",
+        throw: |w| w.inject(0, &Item::Text("{".into())),
+        lasts: false,
+        shows: Shows::Never,
+    },
+    Fault { title: "the gateway restarts", throw: World::restart_gateway, lasts: false, shows: Shows::Stale },
+];
+
+/// Money moves once more, the frames that tell of it are lost, and then everything rests.
+fn lose_the_last(world: &mut World) {
+    world.sides[0].pace_ms = 0;
+    world.network(0, "", |net| net.lose = 1);
+    let side = &world.sides[0];
+    let book = side.sim.book(&side.account).expect("the sample has a book");
+    let ((wallet, asset), _) = book.rows.iter().find(|(_, holding)| !holding.is_zero()).expect("something is held");
+    let (account, wallet, asset) = (side.account.clone(), wallet.clone(), asset.clone());
+    let available: Amount = "77.25".parse().expect("digits");
+    let mv = Move::Set { account, wallet, asset, available, locked: Amount::ZERO };
+    world.moves(0, &mv);
+}
+
+fn is_marked(world: &World) -> bool {
+    let record = world.gateway.store.record(world.gateway.upstreams[0].idx);
+    let live = record.is_some_and(|record| record.state == AccountState::Live);
+    !live || world.gateway.rows(0).iter().any(|row| row.state != RowState::Live)
+}
+
+fn is_stale(world: &World) -> bool {
+    world.gateway.rows(0).iter().all(|row| row.state != RowState::Live)
+}
+
+fn measure(venue: &'static Venue, fault: &Fault, seeds: u64) -> Cost {
+    let mut cost = Cost::default();
+    for seed in 0..seeds {
+        let wish = VenueWish { venue, options: BTreeMap::new(), owners: vec![Vec::new()], pace_ms: 2_000 };
+        let mut world = World::new(seed, &[wish], Vec::new(), knows);
+        let begin = world.now.mono.plus_ms(40_000 + seed * 4_321);
+        world.run(begin);
+        assert_eq!(world.failure, None, "{}, seed {seed}", venue.name);
+        world.sides[0].pace_ms = 0;
+        world.settle(SETTLE_MS).expect("nothing was wrong yet");
+        (world.precise, world.sides[0].pace_ms) = (true, if fault.shows == Shows::Stale { 2_000 } else { 0 });
+        world.begin_moving(0);
+        let thrown = world.now.mono;
+        (fault.throw)(&mut world);
+        let is_shown = if fault.shows == Shows::Stale { is_stale } else { is_marked };
+        let (mut shown, mut over) = (is_shown(&world).then_some(0), 0);
+        while world.now.mono < thrown.plus_ms(if fault.lasts { LASTS_MS } else { 500 }) {
+            let next = world.now.mono.plus_ms(10);
+            world.run(next);
+            assert_eq!(world.failure, None, "{} under «{}», seed {seed}", venue.name, fault.title);
+            let at = world.now.mono.since_ms(thrown);
+            if shown.is_none() && is_shown(&world) {
+                shown = Some(at);
+            }
+            if !fault.lasts && world.unsettled(0).is_some() {
+                over = at;
+            }
+        }
+        world.sides[0].pace_ms = 0;
+        let ended = world.now.mono;
+        world.heal(0);
+        let settled = world.settle(SETTLE_MS);
+        assert!(settled.is_ok(), "{} after «{}», seed {seed}: {settled:?}", venue.name, fault.title);
+        let further = world.now.mono.since_ms(ended);
+        cost.shown_ms.push(shown);
+        cost.over_ms.push(match (fault.lasts, further) {
+            (true, further) => further,
+            (false, 0) => over,
+            (false, _) => world.now.mono.since_ms(thrown),
+        });
+    }
+    cost
+}
+
+fn seconds(ms: u64) -> String {
+    if ms == 0 { "at once".into() } else { format!("{}.{:02} s", ms / 1000, ms % 1000 / 10) }
+}
+
+impl Cost {
+    fn shown(&self) -> String {
+        match self.shown_ms.iter().flatten().max() {
+            Some(0) => "at once".into(),
+            Some(worst) => format!("≤ {}", seconds(*worst)),
+            None => "–".into(),
+        }
+    }
+
+    fn over(&self) -> String {
+        let mut all = self.over_ms.clone();
+        all.sort_unstable();
+        let (median, worst) = (all[all.len() / 2], all[all.len() - 1]);
+        if worst == 0 { "never wrong".into() } else { format!("{} (≤ {})", seconds(median), seconds(worst)) }
+    }
+}
+
+const PREFACE: &str = "# Venues: how soon a fault shows, and how soon it is over
+
+Measured by `MEASURE=1 cargo test --test sim -- measured`, which wrote this page: the real sessions, links and store against the venue
+simulators in virtual time, 20 worlds for each cell, default options, 1 to 60 ms of latency. The link learns of a broken connection as it
+does from the operating system. Real networks add their own time; the bounds do not change.
+
+**Shows**: from the fault until every row of the account reads `stale` (or, where the fault spares the stream, until the account or a row
+is marked at all); the worst of the worlds. *–*: it never has to show, because the rows stay what the venue last said. **Over**: until the account
+is `live` and every row equals the venue's book exactly, counted from the fault, or from its end where it lasts; the median, and the worst.
+The worst after an outage is the backoff (up to 30 s) and the venue's connection budget.
+";
+
+#[test]
+fn measured_faults_show_and_are_over_within_their_bounds() {
+    let write_page = std::env::var_os("MEASURE").is_some();
+    let seeds = if write_page { SEEDS.0 } else { SEEDS.1 };
+    let mut page = String::from(PREFACE);
+    for fault in FAULTS {
+        write!(page, "\n## {}\n\n| venue | liveness bound | shows | over |\n|---|---|---|---|\n", fault.title)
+            .expect("a String");
+        for venue in LIST.iter().filter(|venue| venue.name != "toy") {
+            let cost = measure(venue, fault, seeds);
+            if fault.shows == Shows::Stale {
+                let worst = cost.shown_ms.iter().map(|shown| shown.unwrap_or(u64::MAX)).max().unwrap_or(u64::MAX);
+                assert!(worst <= venue.liveness_bound_ms + 10, "{}: {worst} ms after «{}»", venue.name, fault.title);
+            }
+            let bound = seconds(venue.liveness_bound_ms);
+            writeln!(page, "| {} | {bound} | {} | {} |", venue.title, cost.shown(), cost.over()).expect("a String");
+        }
+    }
+    if write_page {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/venues-measured.md");
+        std::fs::write(path, page).expect("the page can be written");
+    }
+}

@@ -1,0 +1,149 @@
+//! One run of the gateway without its sockets: the real links, store, hub and access, driven by the world.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use balance_gateway::access::{self, Access, Claims, Directory, KeyConfig, Listed};
+use balance_gateway::client::{Deps, Limits};
+use balance_gateway::hub::Hub;
+use balance_gateway::metrics::Metrics;
+use balance_gateway::model::{AccountIdx, AccountKey, Balance, Channel, Filter, Mono, Now};
+use balance_gateway::store::Store;
+use balance_gateway::venue::link::{Link, LinkParts};
+use balance_gateway::venue::sim::ConnId;
+use balance_gateway::venue::{AccountSpec, CallId, Shared, Venue};
+
+/// Most rows of one account in these worlds.
+pub const MAX_ROWS: usize = 400;
+/// Most orders the store keeps of one account.
+pub const MAX_ORDERS: usize = 1_000;
+
+/// One account as the operator configured it. Outlives the gateway's runs.
+pub struct Account {
+    pub spec: AccountSpec,
+    pub venue: &'static Venue,
+    /// Which of the world's venues.
+    pub side: usize,
+    pub owners: Vec<String>,
+}
+
+/// One account's link, and what the world knows of its connection.
+pub struct Upstream {
+    pub link: Link,
+    pub idx: AccountIdx,
+    pub conn: Option<ConnId>,
+    /// Numbers the dials, so that a late answer to an earlier one is known.
+    pub dial: u32,
+    /// When anything last arrived on the connection.
+    pub heard: Mono,
+    /// The version of which everything was heard in this connection.
+    pub floor: u64,
+    /// The newest version anything heard spoke of.
+    pub ceiling: u64,
+    pub calls: BTreeSet<(ConnId, u32)>,
+}
+
+/// One run.
+pub struct Gateway {
+    pub run: u32,
+    pub store: Arc<Store>,
+    pub hub: Arc<Hub>,
+    pub deps: Arc<Deps>,
+    pub directory: Arc<Directory>,
+    pub upstreams: Vec<Upstream>,
+    pub metrics: Arc<Metrics>,
+    pub woken: u64,
+}
+
+impl Gateway {
+    pub fn start(run: u32, accounts: &[Account], access: &Arc<ArcSwap<Access>>, seed: u64, now: Now) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        let store = Store::new(format!("e{run}"), Arc::clone(&metrics));
+        let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));
+        let shared = Shared::default();
+        let upstreams = accounts.iter().zip(0..).map(|(account, nth)| {
+            let key = key(account);
+            let idx = store.add_account(key, true, MAX_ROWS, now);
+            let connector = (account.venue.connect)(&account.spec, &shared).expect("the account was checked");
+            let link = Link::new(LinkParts {
+                idx,
+                account: account.spec.id.to_string(),
+                venue: account.venue,
+                store: Arc::clone(&store),
+                metrics: Arc::clone(&metrics),
+                connector,
+                host: shared.host(&account.spec.ws_url, account.venue.limits),
+                seed: seed.wrapping_mul(31).wrapping_add(nth),
+            });
+            let (conn, calls) = Default::default();
+            Upstream { link, idx, conn, dial: 0, heard: now.mono, floor: 0, ceiling: 0, calls }
+        });
+        let upstreams = upstreams.collect();
+        let directory = Arc::new(Directory::default());
+        let deps = Deps {
+            hub: Arc::clone(&hub),
+            access: Arc::clone(access),
+            directory: Arc::clone(&directory),
+            metrics: Arc::clone(&metrics),
+            limits: limits(),
+        };
+        let gateway = Self { run, store, hub, deps: Arc::new(deps), directory, upstreams, metrics, woken: 0 };
+        gateway.list(accounts);
+        gateway
+    }
+
+    /// Tells access whose the accounts are.
+    pub fn list(&self, accounts: &[Account]) {
+        let listed = accounts.iter().zip(&self.upstreams);
+        let listed = listed.map(|(account, up)| Listed { idx: up.idx, key: key(account), owners: account.owners.clone() });
+        self.directory.replace(listed.collect());
+        self.hub.wake_all();
+    }
+
+    /// All rows of an account.
+    pub fn rows(&self, nth: usize) -> Vec<Arc<Balance>> {
+        let idx = self.upstreams[nth].idx;
+        self.store.changes_since(0, &[idx], &Filter::default(), Channel::Balances).balances
+    }
+
+    /// Is a call still awaited?
+    pub fn awaits(&mut self, nth: usize, conn: ConnId, call: CallId) -> bool {
+        let upstream = &mut self.upstreams[nth];
+        upstream.conn == Some(conn) && upstream.calls.remove(&(conn, call.0))
+    }
+}
+
+fn key(account: &Account) -> AccountKey {
+    AccountKey { venue: account.venue.name, account: Arc::clone(&account.spec.id) }
+}
+
+/// The daemon's defaults.
+fn limits() -> Limits {
+    Limits {
+        heartbeat_ms: 15_000,
+        auth_timeout_ms: 10_000,
+        ping_interval_ms: 20_000,
+        write_stall_ms: 10_000,
+        max_frame_bytes: 65_536,
+        max_requests_per_second: 20,
+        max_requests_burst: 40,
+    }
+}
+
+fn access_config() -> access::Config {
+    let secret = Some("a secret of these worlds, long enough for its algorithm".into());
+    let key = KeyConfig { algorithm: "HS256".into(), kid: None, secret, public_key: None };
+    access::Config { keys: vec![key], ..access::Config::default() }
+}
+
+pub fn access() -> Arc<ArcSwap<Access>> {
+    Arc::new(ArcSwap::from_pointee(Access::new(&access_config()).expect("a good key")))
+}
+
+/// A user's token. `accounts`: the accounts claim.
+pub fn token(user: &str, accounts: Option<&[String]>, now: Now, ttl_ms: u64) -> String {
+    let config = access_config();
+    let claims = Claims { user, accounts, issued_at: now.unix, ttl_ms };
+    access::sign(&config, &config.keys[0], &claims).expect("a symmetric key signs")
+}

@@ -20,6 +20,7 @@ const CONN: ConnId = ConnId(1);
 struct Pair {
     now: Now,
     link: Link,
+    store: Arc<Store>,
     sim: Box<dyn Sim>,
     rest_prefix: String,
     account: String,
@@ -44,18 +45,19 @@ impl Pair {
         let ((wallet, asset), _) = sample.account.book.rows.first_key_value().expect("the sample holds something");
         let (wallet, asset, account) = (wallet.clone(), asset.clone(), sample.account.id.clone());
         let sim = (venue.simulate)(SimSetup { accounts: vec![sample.account], seed: 1 });
-        let rest_prefix = sample.rest_path.to_owned();
-        let mut pair = Self { now, link, sim, rest_prefix, account, wallet, asset };
+        let base = link.rest_url().split_once("://").map_or("", |(_, rest)| rest);
+        let rest_prefix = base.find('/').map_or("", |at| &base[at..]).to_owned();
+        let mut pair = Self { now, link, store, sim, rest_prefix, account, wallet, asset };
         let mut commands = Vec::new();
         pair.link.on_timer(pair.now, &mut commands);
         pair.pump(commands, SimOut::default(), sample.ws_path);
         for _ in 0..100 {
-            if store.record(idx).is_some_and(|record| record.state.is_proven()) {
+            if pair.store.record(idx).is_some_and(|record| record.state.is_proven()) {
                 return pair;
             }
             pair.pass(100);
         }
-        panic!("{} does not become live against its simulator", venue.name);
+        panic!("{} does not become live against its simulator: {:?}", venue.name, pair.store.record(idx));
     }
 
     fn pass(&mut self, ms: u64) {
@@ -168,13 +170,14 @@ fn decode(c: &mut Criterion) {
                     let frames = pair.frames(64.min(iters - done).max(1));
                     assert!(!frames.is_empty(), "{} pushes something", venue.name);
                     let frames = &frames[..frames.len().min((iters - done) as usize)];
-                    let start = Instant::now();
+                    let (start, before) = (Instant::now(), pair.store.gsn());
                     for frame in frames {
                         pair.link.on_frame(pair.now, Frame::Text(black_box(frame)), &mut commands);
                     }
                     spent += start.elapsed();
                     done += frames.len() as u64;
                     commands.clear();
+                    assert!(pair.store.gsn() > before, "{} tells of changes", venue.name);
                 }
                 spent
             });

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
 use crate::client::conn::Drain;
-use crate::client::{Deps, Limits};
+use crate::client::{Deps, Limits, begin_series};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -87,6 +87,7 @@ impl App {
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
         let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
+        begin_series(&metrics);
         metrics.process.start_time_seconds.set(clock.now().unix.0 as f64 / 1000.0);
         let store = Store::new(new_epoch(&clock), Arc::clone(&metrics));
         let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));

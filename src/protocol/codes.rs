@@ -94,6 +94,23 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// All of them, in order.
+    pub const ALL: [Self; 13] = [
+        Self::ProtocolError,
+        Self::FrameTooLarge,
+        Self::Forbidden,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::AuthTimeout,
+        Self::TokenRevoked,
+        Self::Internal,
+        Self::WriteStall,
+        Self::NoPong,
+        Self::RateLimited,
+        Self::ConnectionLimit,
+        Self::Draining,
+    ];
+
     /// The number on the wire.
     pub const fn number(self) -> u16 {
         self as u16

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::metrics::{AccountLabels, Metrics, StateLabels};
+use crate::metrics::{AccountLabels, Metrics, StateLabels, VenueLabels};
 use crate::model::{
     AccountIdx, AccountKey, AccountRecord, AccountState, Balance, Changes, Channel, Filter, Now, Reason, VenueEvent, Verdict,
 };
@@ -73,6 +73,11 @@ impl Store {
             inner.accounts.push(Some(Ledger::new(key, enabled, max_rows, gsn, now.unix)));
             AccountIdx(idx)
         };
+        if let Some(record) = self.record(idx) {
+            // From the start at zero: an alert on their increase must see the first.
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(&record.key));
+            _ = self.metrics.venue_decode_errors.get_or_create(&VenueLabels { venue: record.key.venue });
+        }
         self.publish_state(idx, None);
         self.ring();
         idx
@@ -87,6 +92,7 @@ impl Store {
                 self.metrics.venue_state.remove(&state_labels(&ledger.key, state));
             }
             self.metrics.venue_age_seconds.remove(&account_labels(&ledger.key));
+            self.metrics.venue_drift_rows.remove(&account_labels(&ledger.key));
         }
         self.ring();
     }
@@ -145,7 +151,7 @@ impl Store {
         self.metrics.store_commits.inc();
         self.metrics.store_rows.inc_by(rows as i64);
         if let (Some(key), true) = (key, drift > 0) {
-            self.metrics.venue_drift_rows.get_or_create(&account_labels(&key)).inc_by(drift);
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(&key)).inc_by(drift);
         }
         if before.is_some() {
             self.publish_state(idx, before);

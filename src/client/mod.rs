@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod conn;
+mod drain;
 mod limits;
 mod session;
 mod stream;
@@ -12,6 +13,7 @@ use crate::access::{Access, Directory};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 
+pub use drain::Drain;
 pub use limits::{Bucket, Place, Places};
 pub use session::{ClientOut, ClientSession};
 pub(crate) use session::{count_auth_failure, error_code};

@@ -19,8 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
-use crate::client::conn::Drain;
-use crate::client::{Deps, Limits, begin_series};
+use crate::client::{Deps, Drain, Limits, begin_series};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -31,8 +30,6 @@ use crate::venue::conn::Net;
 use accounts::Accounts;
 use state::StateFile;
 
-/// Clients are asked to come back within this time, spread over it.
-const RECONNECT_WITHIN_MS: u64 = 5_000;
 /// How often secrets and certificates in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
 /// How often the state file is written.
@@ -97,8 +94,7 @@ impl App {
             .context("the HTTP client cannot be made")?;
         let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone(), net.clone());
         let access = Arc::new(ArcSwap::from_pointee(make_access(Access::new(&config.access))?));
-        let (clients, drain) =
-            (Tasks::new(), Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS });
+        let (clients, drain) = (Tasks::new(), Drain::default());
         let deps = Deps {
             hub: Arc::clone(&hub),
             access: Arc::clone(&access),
@@ -175,7 +171,7 @@ impl App {
 impl Gateway {
     fn spawn_core(self: &Arc<Self>, front: TcpListener, admin: TcpListener) {
         let routes = server::routes(Arc::clone(&self.front));
-        let (accepting, doors) = (self.drain.begun.clone(), Arc::clone(&self.front.doors));
+        let (accepting, doors) = (self.drain.token().clone(), Arc::clone(&self.front.doors));
         self.core.spawn("clients' listener", Policy::Fatal, {
             let (gateway, serve) = (Arc::clone(self), server::serve(front, routes, self.clients.clone(), accepting, doors));
             async move {
@@ -229,10 +225,13 @@ impl Gateway {
     }
 
     async fn drain(&self) {
-        let limit = Duration::from_millis(self.server.load().drain_ms);
-        tracing::info!(clients = self.clients.running(), limit_ms = limit.as_millis() as u64, "draining");
+        let settings = self.server.load();
+        let (limit, clients) = (Duration::from_millis(settings.drain_ms), self.clients.running());
+        // The last to be closed has as long again to say goodbye.
+        let spread_ms = settings.drain_spread_ms.min(settings.drain_ms / 2);
+        tracing::info!(clients, limit_ms = settings.drain_ms, spread_ms, "draining");
         self.stop.cancel(); // readiness reads it
-        self.drain.begun.cancel();
+        self.drain.begin(clients, spread_ms);
         self.clients.stop();
         if tokio::time::timeout(limit, self.clients.wait()).await.is_err() {
             tracing::warn!(clients = self.clients.running(), "clients cut at the end of the drain");

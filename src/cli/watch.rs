@@ -41,6 +41,8 @@ pub(super) fn command(args: WatchArgs) -> Exit {
 enum End {
     /// Come back and resume.
     Lost(String),
+    /// Come back and resume at some moment within so many milliseconds: it was agreed.
+    Told(String, u64),
     /// Nothing more to do.
     Done,
 }
@@ -51,14 +53,13 @@ pub(super) async fn follow(args: WatchArgs) -> anyhow::Result<()> {
     let (mut backoff, mut rng) = (Backoff::new(BACKOFF_MS.0, BACKOFF_MS.1), fastrand::Rng::new());
     let mut held = Held::default();
     loop {
-        match connection(&args, &mut held, &mut backoff).await? {
+        let (why, wait) = match connection(&args, &mut held, &mut backoff).await? {
             End::Done => return Ok(()),
-            End::Lost(why) => {
-                let wait = backoff.next(&mut rng);
-                let _ = writeln!(std::io::stderr(), "not connected ({why}); next attempt in {wait} ms");
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-            }
-        }
+            End::Lost(why) => (why, backoff.next(&mut rng)),
+            End::Told(why, within_ms) => (why, rng.u64(..=within_ms)),
+        };
+        let _ = writeln!(std::io::stderr(), "not connected ({why}); next attempt in {wait} ms");
+        tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 }
 
@@ -66,7 +67,10 @@ pub(super) async fn follow(args: WatchArgs) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Held {
     epoch: String,
+    /// 0 where nothing whole is held.
     gsn: u64,
+    /// Of the gateway's announcement to go away, in this connection.
+    reconnect_within_ms: Option<u64>,
     rows: BTreeMap<[String; 4], Row>,
     accounts: BTreeMap<String, String>,
 }
@@ -78,6 +82,7 @@ async fn connection(args: &WatchArgs, held: &mut Held, backoff: &mut Backoff) ->
         Ok((socket, _)) => socket,
         Err(error) => return Ok(End::Lost(error.to_string())),
     };
+    held.reconnect_within_ms = None;
     let auth = serde_json::json!({ "type": "auth_token", "token": args.token }).to_string();
     let mut subscribe = serde_json::json!({ "type": "subscribe", "channel": "user:balances" });
     if held.gsn > 0 {
@@ -98,6 +103,9 @@ async fn connection(args: &WatchArgs, held: &mut Held, backoff: &mut Backoff) ->
             }
             Ok(Message::Close(Some(close))) => {
                 let code = u16::from(close.code);
+                if let (4300..=4399, Some(within_ms)) = (code, held.reconnect_within_ms) {
+                    return Ok(End::Told(format!("{code} {}", close.reason), within_ms));
+                }
                 match code {
                     4000..=4099 => bail!("the gateway says stop: {code} {}", close.reason),
                     4100..=4199 => bail!("the token is not accepted: {code} {}; get a new one", close.reason),
@@ -118,6 +126,7 @@ struct Frame {
     gsn: Option<serde_json::Value>,
     part: Option<u32>,
     parts: Option<u32>,
+    reconnect_within_ms: Option<u64>,
     success: Option<bool>,
     #[serde(default)]
     accounts: Vec<Account>,
@@ -167,7 +176,10 @@ fn show(args: &WatchArgs, held: &mut Held, text: &str) -> anyhow::Result<bool> {
     if args.json {
         lines = format!("{text}\n");
     }
+    held.reconnect_within_ms = frame.reconnect_within_ms.or(held.reconnect_within_ms);
     let state = matches!(frame.r#type.as_str(), "snapshot" | "update");
+    // A snapshot of which parts are missing is nothing to resume from.
+    let whole = frame.part.unwrap_or(1) == frame.parts.unwrap_or(1);
     if state {
         if frame.r#type == "snapshot" && frame.part.unwrap_or(1) == 1 {
             held.rows.clear();
@@ -178,13 +190,13 @@ fn show(args: &WatchArgs, held: &mut Held, text: &str) -> anyhow::Result<bool> {
             lines = told;
         }
         held.epoch = frame.epoch.unwrap_or_default();
-        held.gsn = frame.gsn.and_then(|gsn| gsn.as_u64()).unwrap_or(0);
+        held.gsn = frame.gsn.and_then(|gsn| gsn.as_u64()).filter(|_| whole).unwrap_or(0);
     }
     // A reader that went away (`| head`) ends the command.
     if std::io::stdout().write_all(lines.as_bytes()).and_then(|()| std::io::stdout().flush()).is_err() {
         return Ok(false);
     }
-    Ok(!(args.once && state && frame.part.unwrap_or(1) == frame.parts.unwrap_or(1)))
+    Ok(!(args.once && state && whole))
 }
 
 /// Takes the frame's rows in and tells what is new, one line each.

@@ -15,11 +15,10 @@ use bytes::{Buf, Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
-use super::{ClientOut, ClientSession, Deps, Place};
+use super::{ClientOut, ClientSession, Deps, Drain, Place};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
@@ -27,6 +26,11 @@ use crate::model::Mono;
 use crate::protocol::{CloseCode, wire_frame};
 use crate::runtime::Clock;
 
+/// For the conformance suite, which talks to an echo.
+const ECHO: bool = cfg!(feature = "echo");
+
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
@@ -40,15 +44,6 @@ const READS: usize = 8;
 const OVER_CHECK_MS: u64 = 500;
 /// How long a closed connection may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How a connection is told that the gateway goes away.
-#[derive(Debug, Clone)]
-pub struct Drain {
-    /// Fires when clients should be told.
-    pub begun: CancellationToken,
-    /// Within how many milliseconds clients should come back.
-    pub reconnect_within_ms: u64,
-}
 
 /// Why the gateway ends a connection; `None`: the peer is gone.
 type Close = Option<(CloseCode, &'static str)>;
@@ -166,8 +161,9 @@ impl Conn {
     fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
         loop {
             let (now, fresh) = (self.clock.now(), out.frames.is_empty());
-            // The socket is not full here: a stall can only begin now.
-            state.taken = now.mono;
+            if !state.is_blocked() {
+                state.taken = now.mono; // a stall can only begin now
+            }
             for text in out.frames {
                 state.tail.push_back(text.frame().clone());
             }
@@ -249,6 +245,8 @@ impl Conn {
         let mut decoder = Decoder::new(self.deps.limits.max_frame_bytes);
         decoder.feed(&read);
         drop(read);
+        // When the connection has to go, once the gateway drains.
+        let mut leave: Option<Mono> = None;
         loop {
             if let Err(close) = self.take_requests(&mut decoder) {
                 return close;
@@ -257,6 +255,10 @@ impl Conn {
                 Ok(next) => next,
                 Err(close) => return close,
             };
+            if leave.is_some_and(|at| at <= self.clock.now().mono) {
+                return Some((CloseCode::Draining, "draining"));
+            }
+            let deadline = leave.map_or(deadline, |at| at.min(deadline));
             let fresher = async {
                 match &mut keys {
                     Some(keys) => keys.await,
@@ -265,15 +267,7 @@ impl Conn {
             };
             tokio::select! {
                 biased;
-                () = drain.begun.cancelled() => {
-                    let mut state = self.state.lock();
-                    let (now, mut out) = (self.clock.now(), ClientOut::default());
-                    if let Some(session) = &mut state.session {
-                        session.on_drain(now, drain.reconnect_within_ms, &mut out);
-                    }
-                    self.pump(&mut state, out);
-                    return Some((CloseCode::Draining, "draining"));
-                }
+                () = drain.begun(), if leave.is_none() => leave = Some(self.announce(drain)),
                 // A peer that does not take its answers is not asked for more questions.
                 ready = self.stream.readable(), if !blocked => {
                     if ready.is_err() || self.read(&mut decoder).is_break() {
@@ -307,6 +301,18 @@ impl Conn {
                 () = self.clock.wait_until(deadline) => self.on_time(),
             }
         }
+    }
+
+    /// Tells the client that the gateway goes away. Gives the time at which this connection has to.
+    fn announce(&self, drain: &Drain) -> Mono {
+        let within_ms = drain.share_ms();
+        let mut state = self.state.lock();
+        let (now, mut out) = (self.clock.now(), ClientOut::default());
+        if let Some(session) = &mut state.session {
+            session.on_drain(now, within_ms, &mut out);
+        }
+        self.pump(&mut state, out);
+        now.mono.plus_ms(within_ms)
     }
 
     /// What to wait for: a time, and whether the socket is full. `Err`: the connection is over.
@@ -383,6 +389,8 @@ impl Conn {
             let (now, mut out) = (self.clock.now(), ClientOut::default());
             let Some(session) = &mut state.session else { return Err(None) };
             match incoming {
+                Incoming::Text(text) if ECHO => state.tail.push_back(wire_frame(TEXT, text.as_bytes())),
+                Incoming::Binary(content) if ECHO => state.tail.push_back(wire_frame(BINARY, &content)),
                 Incoming::Text(text) => session.on_text(now, &text, &mut out),
                 Incoming::Ping(payload) => {
                     session.on_heard(now);

@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod conn;
+mod drain;
 mod limits;
 mod session;
 mod stream;
@@ -14,6 +15,7 @@ use crate::metrics::{AuthLabels, ChannelLabels, CodeLabels, LimitLabels, Metrics
 use crate::model::Channel;
 use crate::protocol::CloseCode;
 
+pub use drain::Drain;
 pub use limits::{Bucket, Place, Places};
 pub use session::{ClientOut, ClientSession};
 pub(crate) use session::{count_auth_failure, error_code};

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::metrics::Metrics;
 use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
 use crate::protocol::{self, SnapshotHead, UpdateHead, WireText};
 use crate::store::Store;
+use crate::sync::Mutex;
 
 /// An update larger than this goes out as a snapshot in parts: common WebSocket clients refuse messages of 1 MiB.
 const MAX_UPDATE_BYTES: usize = 256 << 10;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::doors::Doors;
 use super::metered::Metered;
-use super::{TOO_MANY_FROM_ADDRESS, refused};
+use super::{TOO_MANY_FROM_ADDRESS, later, refused};
 use crate::client::Socket;
 use crate::protocol::ErrorCode;
 use crate::runtime::{Policy, Tasks};
@@ -77,7 +77,7 @@ pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, stop: Ca
 /// What a socket hears whose address has too many.
 fn turned_away() -> Router {
     Router::new().fallback(|| async {
-        let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, TOO_MANY_FROM_ADDRESS);
+        let mut response = later(refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, TOO_MANY_FROM_ADDRESS));
         response.headers_mut().insert("connection", axum::http::HeaderValue::from_static("close"));
         response
     })

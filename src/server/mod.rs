@@ -21,14 +21,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use parking_lot::Mutex;
 
-use crate::client::conn::Drain;
-use crate::client::{Bucket, Deps, Places};
+use crate::client::{Bucket, Deps, Drain, Places};
 use crate::metrics::LimitLabels;
 use crate::protocol::ErrorCode;
 use crate::runtime::{Clock, Tasks};
@@ -113,9 +113,7 @@ impl Front {
 
     fn too_fast(&self, limit: &'static str, message: &str) -> Box<Response> {
         self.count_refusal(limit);
-        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message);
-        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
-        Box::new(response)
+        Box::new(later(refused(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message)))
     }
 
     fn count_refusal(&self, limit: &'static str) {
@@ -175,6 +173,12 @@ fn problem(status: StatusCode, code: &str, message: &str) -> Response {
 
 fn refused(status: StatusCode, code: ErrorCode, message: &str) -> Response {
     problem(status, code.as_str(), message)
+}
+
+/// Says that the same may be granted later.
+fn later(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn json(body: String) -> Response {

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::listener::Peer;
 use super::metered::Metered;
-use super::{Front, guard, problem, refused};
+use super::{Front, guard, later, problem, refused};
 use crate::client::conn::{Line, serve};
 use crate::client::{Place, Socket, Stream};
 use crate::protocol::{ErrorCode, SUBPROTOCOL};
@@ -48,8 +48,8 @@ pub(super) async fn upgrade(
             return response;
         }
     };
-    if front.drain.begun.is_cancelled() {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is going away; reconnect");
+    if front.drain.has_begun() {
+        return going_away();
     }
     let (held, waiting) = match places(&front, headers, &peer, identity.is_none()) {
         Ok(places) => places,
@@ -101,7 +101,7 @@ pub(super) fn places(
     let config = front.config();
     let full = |limit, message| {
         front.count_refusal(limit);
-        Box::new(refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message))
+        Box::new(later(refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message)))
     };
     let place = front.open.take(config.max_connections);
     let place = place.ok_or_else(|| full("connections", "all connections are taken; try later"))?;
@@ -112,6 +112,11 @@ pub(super) fn places(
         front.waiting.take(config.max_unauthenticated).ok_or_else(|| full("unauthenticated", message))
     });
     Ok(((place, entry), waiting.transpose()?))
+}
+
+/// What a request for a connection is told while clients are asked to leave.
+pub(super) fn going_away() -> Response {
+    later(problem(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is going away; reconnect"))
 }
 
 /// The address nearest to the proxy: what stands before it in the header is the client's own word.

@@ -12,13 +12,11 @@ mod table;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
 use crate::metrics::{AccountLabels, Metrics, StateLabels, VenueLabels};
 use crate::model::{
     AccountIdx, AccountKey, AccountRecord, AccountState, Balance, Changes, Channel, Filter, Now, Reason, VenueEvent, Verdict,
 };
+use crate::sync::{Mutex, Notify};
 use ledger::{Commit, Ledger};
 use recency::Recency;
 

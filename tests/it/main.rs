@@ -15,6 +15,7 @@ mod protocol_examples;
 mod requests;
 mod rest;
 mod security;
+mod storm;
 mod subscriptions;
 mod support;
 mod tidy;

@@ -52,6 +52,15 @@ impl Client {
         Self::over(TcpSocket::new_v4().unwrap(), addr, token).await
     }
 
+    /// Connects if it is let in: `None` while the gateway is away or refuses.
+    pub async fn dial(addr: SocketAddr, token: &str) -> Option<Self> {
+        let stream = soon("an answer", TcpStream::connect(addr)).await.ok()?;
+        let mut request = format!("ws://{addr}/v1/ws").into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let (socket, _) = soon("the upgrade", tokio_tungstenite::client_async(request, stream)).await.ok()?;
+        Some(Self { socket, held: BTreeMap::new(), subscribed: false })
+    }
+
     /// A connection whose kernel takes only a little before the reader does.
     pub async fn narrow(addr: SocketAddr, token: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use balance_gateway::access::{self, Claims};
 use balance_gateway::app::App;
@@ -240,6 +240,19 @@ impl World {
     pub async fn reload(&self, blocks: &[String]) -> (u16, String) {
         std::fs::write(&self.path, file(&self.server, blocks)).unwrap();
         self.act("/admin/reload", Some(OPERATOR)).await
+    }
+
+    /// Stops the gateway and starts it again, at the same address for clients. Tells when the new one began.
+    pub async fn restart(&mut self) -> Instant {
+        self.stop.cancel();
+        soon("the gateway's end", &mut self.ended).await.unwrap().unwrap();
+        let listen = ("BALANCE_GATEWAY__SERVER__LISTEN".to_owned(), self.addr.to_string());
+        let config = Config::load(Some(&self.path), [listen]).unwrap_or_else(|errors| panic!("{errors}"));
+        let begun = Instant::now();
+        let app = App::bind(config).await.unwrap();
+        (self.admin, self.stop) = (app.admin_addr(), app.stop_token());
+        self.ended = run(app);
+        begun
     }
 
     /// Waits for the end of [`App::run`].

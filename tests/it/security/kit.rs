@@ -70,9 +70,18 @@ impl Gateway {
     }
 
     pub async fn start_in(dir: TempDir, server: &str, rest: &str) -> Self {
+        Self::start_with(dir, text(server, rest)).await
+    }
+
+    /// `top` holds lines that belong to no section.
+    pub async fn start_under(top: &str, server: &str, rest: &str) -> Self {
+        Self::start_with(tempfile::tempdir().unwrap(), top.to_owned() + &text(server, rest)).await
+    }
+
+    async fn start_with(dir: TempDir, text: String) -> Self {
         balance_gateway::runtime::install_crypto();
         let file = dir.path().join("gateway.toml");
-        std::fs::write(&file, text(server, rest)).unwrap();
+        std::fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), []).unwrap_or_else(|errors| panic!("{errors}"));
         let access = config.access.clone();
         let app = App::bind(config).await.unwrap();

@@ -56,7 +56,8 @@ impl Target {
 }
 
 pub(super) fn target(text: &str) -> Result<Target, String> {
-    let wrong = "give an address such as http://127.0.0.1:9090/health/ready, or https://… where the admin listener has a certificate";
+    let wrong =
+        "give an address such as http://127.0.0.1:9090/health/ready, or https://… where the admin listener has a certificate";
     let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or(wrong)?;
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Err(wrong.to_owned()) };
     let path = match (url.path(), url.query()) {

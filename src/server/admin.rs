@@ -161,11 +161,7 @@ async fn set_log_level(State(operator): Op, headers: HeaderMap, body: String) ->
 }
 
 /// Does it, if the request holds the operator token.
-fn act(
-    operator: &Arc<dyn Operator>,
-    headers: &HeaderMap,
-    action: impl FnOnce(&dyn Operator) -> Response,
-) -> Response {
+fn act(operator: &Arc<dyn Operator>, headers: &HeaderMap, action: impl FnOnce(&dyn Operator) -> Response) -> Response {
     match allow(operator, headers) {
         Ok(()) => action(&**operator),
         Err(refusal) => *refusal,

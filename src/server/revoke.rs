@@ -27,7 +27,8 @@ struct Body {
 }
 
 const WANTS: &str = "wants {\"jti\": \"…\"} or {\"user\": \"…\", \"issued_before\": ms}, and either with \"expires_at\": ms";
-const NOT_KEPT: &str = "it is in force, but was not written to state_dir: a restart would forget it; see the log, then ask again";
+const NOT_KEPT: &str =
+    "it is in force, but was not written to state_dir: a restart would forget it; see the log, then ask again";
 
 pub(super) async fn revoke(State(operator): State<Arc<dyn Operator>>, headers: HeaderMap, body: Bytes) -> Response {
     if let Err(refusal) = allow(&operator, &headers) {
@@ -39,9 +40,7 @@ pub(super) async fn revoke(State(operator): State<Arc<dyn Operator>>, headers: H
     // It is answered when it is on the disk, where it is kept at all.
     let done = tokio::task::spawn_blocking(move || operator.revoke(revocation)).await;
     match done {
-        Ok(Ok(InForce { kept: Kept::Failed, .. })) | Err(_) => {
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "NOT_KEPT", NOT_KEPT)
-        }
+        Ok(Ok(InForce { kept: Kept::Failed, .. })) | Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "NOT_KEPT", NOT_KEPT),
         Ok(Ok(InForce { held, kept })) => {
             json_answer(json!({ "revoked": true, "held": held, "kept": kept == Kept::Written }).to_string())
         }

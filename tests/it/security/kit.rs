@@ -225,6 +225,24 @@ impl Client {
         self.frame().await
     }
 
+    /// Sends the frame without end until the gateway ends the connection: how many answers came, and the close code.
+    pub async fn flood(self, frame: Value) -> (usize, u16) {
+        let (mut write, mut read) = self.0.split();
+        let pour = async { while write.send(Message::text(frame.to_string())).await.is_ok() {} };
+        let count = async {
+            let mut answers = 0;
+            loop {
+                match read.next().await {
+                    Some(Ok(Message::Text(_))) => answers += 1,
+                    Some(Ok(Message::Close(close))) => return (answers, close.map_or(0, |close| close.code.into())),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return (answers, 0),
+                }
+            }
+        };
+        soon("the end of the flood", async { tokio::join!(count, pour).0 }).await
+    }
+
     /// Is it open and served?
     pub async fn is_served(&mut self) -> bool {
         self.ask(json!({"type": "ping", "id": "alive"})).await["type"] == "pong"

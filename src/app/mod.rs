@@ -6,6 +6,8 @@ mod accounts;
 mod keys;
 mod operator;
 mod reload;
+mod revoked;
+mod sealed;
 mod state;
 
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ use crate::server::{self, Certificate, DoorLimits, Doors, Front, TlsFiles, admin
 use crate::store::Store;
 use crate::venue::conn::Net;
 use accounts::Accounts;
+use revoked::RevokedFile;
 use state::StateFile;
 
 /// How often secrets and certificates in files are looked at for a change.
@@ -67,6 +70,8 @@ struct Gateway {
     fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
     state: Option<StateFile>,
+    /// `None`: revocations end with the process.
+    revoked: Option<RevokedFile>,
     server: ArcSwap<server::Config>,
     /// The operator token's settings, fixed at the start.
     admin: server::Config,
@@ -83,6 +88,7 @@ impl App {
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
         let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
+        let revoked = config.state_dir.as_deref().map(RevokedFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
         begin_series(&metrics);
         metrics.process.start_time_seconds.set(clock.now().unix.0 as f64 / 1000.0);
@@ -93,7 +99,9 @@ impl App {
         let net = Net::new(client_tls(config.upstream_ca_file.as_deref()).context("upstream.ca_file")?)
             .context("the HTTP client cannot be made")?;
         let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone(), net.clone());
-        let access = Arc::new(ArcSwap::from_pointee(make_access(Access::new(&config.access))?));
+        let access = make_access(Access::new(&config.access))?;
+        revoked.as_ref().map_or(Ok(()), |file| file.recall(access.revocations(), clock.now().unix))?;
+        let access = Arc::new(ArcSwap::from_pointee(access));
         let (clients, drain) = (Tasks::new(), Drain::default());
         let deps = Deps {
             hub: Arc::clone(&hub),
@@ -124,6 +132,7 @@ impl App {
             fetching: CancellationToken::new().into(),
             file: config.file.clone(),
             state,
+            revoked,
             server: ArcSwap::from_pointee(config.server.clone()),
             admin: config.server,
             upstream_ca_file: config.upstream_ca_file,

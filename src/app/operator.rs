@@ -7,7 +7,7 @@ use crate::access::{Revocation, RevokeError};
 use crate::metrics::{AccountLabels, Metrics};
 use crate::model::{AccountState, UnixMs};
 use crate::runtime::logging;
-use crate::server::admin::{AccountHealth, Operator};
+use crate::server::admin::{AccountHealth, InForce, Kept, Operator};
 use crate::venue::conn::Ask;
 
 impl Operator for Gateway {
@@ -72,12 +72,23 @@ impl Operator for Gateway {
         self.clock.now().unix
     }
 
-    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError> {
+    fn revoke(&self, revocation: Revocation) -> Result<InForce, RevokeError> {
         let now = self.clock.now().unix;
-        let held = self.access.load().revocations().add(revocation, now)?;
-        tracing::info!(held, "tokens revoked");
+        let access = self.access.load_full();
+        let held = access.revocations().add(revocation, now)?;
         self.hub.wake_all();
-        Ok(held)
+        let kept = match &self.revoked {
+            None => Kept::NoPlace,
+            Some(file) => match file.keep(access.revocations(), now) {
+                Ok(()) => Kept::Written,
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "revocations not written; a restart forgets the newest");
+                    Kept::Failed
+                }
+            },
+        };
+        tracing::info!(held, kept = kept == Kept::Written, "tokens revoked");
+        Ok(InForce { held, kept })
     }
 
     fn token(&self) -> Option<&SecretString> {

@@ -1,6 +1,6 @@
 //! The sections that are not accounts: listeners, access, logs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
@@ -80,6 +80,12 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
     }
     s.finish();
     config
+}
+
+/// Where operators connect, and the certificate shown there.
+pub(super) fn admin_door(mut s: Section<'_>) -> (Option<SocketAddr>, Option<PathBuf>) {
+    let listen = s.address("admin_listen");
+    (listen, s.section("admin_tls").and_then(|mut tls| tls.text("cert_file")).map(PathBuf::from))
 }
 
 /// IP addresses.

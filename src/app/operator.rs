@@ -12,7 +12,7 @@ use crate::venue::conn::Ask;
 
 impl Operator for Gateway {
     fn accounts(&self) -> Vec<AccountHealth> {
-        let records = self.accounts.each().into_iter().filter_map(|(idx, ..)| self.store.record(idx));
+        let records = self.accounts.each().into_iter().filter_map(|idx| self.store.record(idx));
         let health = records.map(|record| AccountHealth {
             venue: record.key.venue,
             account: record.key.account.to_string(),
@@ -33,11 +33,11 @@ impl Operator for Gateway {
 
     fn refresh_metrics(&self) {
         let now = self.clock.now().mono;
-        for (idx, key, vitals) in self.accounts.each() {
-            let disabled = self.store.record(idx).is_none_or(|record| record.state == AccountState::Disabled);
-            let Some(proof) = vitals.and_then(|vitals| vitals.last_proof()).filter(|_| !disabled) else { continue };
-            let labels = AccountLabels { venue: key.venue, account: key.account.to_string() };
-            let age = now.0.saturating_sub(proof.0) as f64 / 1e6;
+        for record in self.accounts.each().into_iter().filter_map(|idx| self.store.record(idx)) {
+            let enabled = record.state != AccountState::Disabled;
+            let Some(proof) = record.proof.last().filter(|_| enabled) else { continue };
+            let labels = AccountLabels { venue: record.key.venue, account: record.key.account.to_string() };
+            let age = now.0.saturating_sub(proof.mono.0) as f64 / 1e6;
             self.metrics.venue_age_seconds.get_or_create(&labels).set(age);
         }
         let caught = self.core.panics() + self.clients.panics() + self.metrics.process.caught.get();

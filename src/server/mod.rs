@@ -4,6 +4,7 @@
 
 pub mod admin;
 mod config;
+pub mod contract;
 mod dashboard;
 mod doors;
 mod guard;
@@ -135,6 +136,7 @@ pub fn routes(front: Arc<Front>) -> Router {
         .route("/v1/accounts", get(rest::accounts))
         .route("/v1/orders", get(rest::orders))
         .merge(dashboard::routes())
+        .merge(contract::routes())
         .route("/v1/stream/balances", get(sse::balances))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; see docs/protocol.md") })
         .method_not_allowed_fallback(wrong_method)

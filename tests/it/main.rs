@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod contract;
 mod delivery;
 mod fuzzed;
 mod http_errors;

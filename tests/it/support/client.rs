@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::soon;
+use super::{contract, soon};
 
 pub const BALANCES: &str = "user:balances";
 pub const ORDERS: &str = "user:orders";
@@ -114,6 +114,7 @@ impl Client {
             match soon("a frame", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+                    contract::check_frame(&frame);
                     self.take(&frame, text.len());
                     return Came::Frame(frame);
                 }

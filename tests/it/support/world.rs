@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::soon;
+use super::{contract, soon};
 
 /// Signs the tests' tokens. Must appear in no output.
 pub const TOKEN_SECRET: &str = "SECRET-tokens-0123456789abcdef0123456789";
@@ -203,7 +203,10 @@ impl World {
         }
         let answer = soon(path, request.send()).await.unwrap();
         let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), etag, answer.text().await.unwrap())
+        let (status, content_type) = (answer.status().as_u16(), contract::content_type(answer.headers()));
+        let body = answer.text().await.unwrap();
+        contract::check_answer(path, status, &content_type, &body);
+        (status, etag, body)
     }
 
     /// A JSON body of the clients' listener, as a user sees it.

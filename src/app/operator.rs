@@ -40,7 +40,7 @@ impl Operator for Gateway {
             let age = now.0.saturating_sub(proof.0) as f64 / 1e6;
             self.metrics.venue_age_seconds.get_or_create(&labels).set(age);
         }
-        let caught = self.core.panics() + self.clients.panics() + self.metrics.process.caught.get();
+        let caught = self.core.panics() + self.clients.panics() + self.exporting.panics() + self.metrics.process.caught.get();
         let counted = &self.metrics.process.panics;
         counted.inc_by(caught.saturating_sub(counted.get()));
     }

@@ -18,5 +18,6 @@ mod security;
 mod subscriptions;
 mod support;
 mod tidy;
+mod traces;
 mod venue_page;
 mod venues;

@@ -55,6 +55,9 @@ labels!(
     AuthLabels { reason: &'static str });
 
 labels!(
+    /// A listener: `clients` or `operators`.
+    ListenerLabels { listener: &'static str });
+labels!(
     /// How something ended: `ok` or `failed`, or `dropped` before it was tried.
     ResultLabels { result: &'static str });
 labels!(
@@ -85,6 +88,7 @@ pub struct Metrics {
     pub jwks_fetches: Family<ResultLabels, Counter>,
     pub jwks_keys: Gauge,
     pub delivery_seconds: Delivery,
+    pub tls_expiry: Family<ListenerLabels, Gauge>,
     pub trace_spans: Family<ResultLabels, Counter>,
     pub traces: traces::Traces,
     pub process: Process,
@@ -170,6 +174,11 @@ impl Metrics {
             "delivery_seconds",
             "From a venue frame read to the client frame handed to the socket",
             self.delivery_seconds.0.clone(),
+        );
+        r.register(
+            "tls_expiry_timestamp_seconds",
+            "When a listener's certificate ends, since the Unix epoch",
+            self.tls_expiry.clone(),
         );
         r.register("trace_spans", "Spans for the collector", self.trace_spans.clone());
         let p = &self.process;

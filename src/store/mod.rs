@@ -74,6 +74,10 @@ impl Store {
             AccountIdx(idx)
         };
         self.publish_state(idx, None);
+        // From zero on: a counter that begins with its first correction hides it from rates.
+        if let Some(record) = self.record(idx) {
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(&record.key));
+        }
         self.ring();
         idx
     }

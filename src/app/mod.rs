@@ -9,6 +9,7 @@ mod reload;
 mod revoked;
 mod sealed;
 mod state;
+mod traces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
 use crate::client::{Deps, Drain, Limits, begin_series};
-use crate::config::Config;
+use crate::config::{Config, OtlpConfig};
 use crate::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ResultLabels};
 use crate::runtime::{Clock, Policy, Tasks, client_tls, install_crypto, stop_signal};
 use crate::server::{self, Certificate, DoorLimits, Doors, Front, TlsFiles, admin};
 use crate::store::Store;
@@ -60,6 +61,8 @@ struct Gateway {
     core: Tasks,
     /// Client connections, waited for while draining.
     clients: Tasks,
+    /// What sends traces; the last to stop, for every connection's end is a span.
+    exporting: Tasks,
     drain: Drain,
     /// Fires when the drain should begin.
     stop: CancellationToken,
@@ -76,6 +79,7 @@ struct Gateway {
     /// The operator token's settings, fixed at the start.
     admin: server::Config,
     upstream_ca_file: Option<std::path::PathBuf>,
+    otlp: Option<OtlpConfig>,
 }
 
 impl App {
@@ -124,6 +128,7 @@ impl App {
             accounts,
             core,
             clients,
+            exporting: Tasks::new(),
             drain,
             stop: CancellationToken::new(),
             net,
@@ -136,6 +141,7 @@ impl App {
             server: ArcSwap::from_pointee(config.server.clone()),
             admin: config.server,
             upstream_ca_file: config.upstream_ca_file,
+            otlp: config.otlp,
         });
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
         if let Some(file) = &gateway.state {
@@ -179,6 +185,7 @@ impl App {
 
 impl Gateway {
     fn spawn_core(self: &Arc<Self>, front: TcpListener, admin: TcpListener) {
+        self.trace();
         let routes = server::routes(Arc::clone(&self.front));
         let (accepting, doors) = (self.drain.token().clone(), Arc::clone(&self.front.doors));
         self.core.spawn("clients' listener", Policy::Fatal, {
@@ -225,6 +232,17 @@ impl Gateway {
         self.accounts.start();
     }
 
+    /// Begins to record traces and to send them, where that is configured.
+    fn trace(&self) {
+        let Some(config) = self.otlp.clone() else { return };
+        let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
+        let dropped = metrics.trace_spans.get_or_create(&ResultLabels { result: "dropped" }).clone();
+        let spans = metrics.traces.start(config.sample_one_in, move || clock.now().mono.0, dropped);
+        let exporter = traces::Exporter::new(config, self.net.http.clone(), clock, self.store.epoch());
+        let stop = self.exporting.stop_token().clone();
+        self.exporting.spawn("traces", Policy::Detached, async move { exporter.run(spans, &metrics, stop).await });
+    }
+
     async fn keep(&self, file: StateFile) {
         let state = self.accounts.keep();
         let written = tokio::task::spawn_blocking(move || file.write(state)).await;
@@ -249,6 +267,8 @@ impl Gateway {
         if tokio::time::timeout(Duration::from_secs(3), self.core.wait()).await.is_err() {
             tracing::warn!(tasks = self.core.running(), "tasks still run at exit");
         }
+        self.exporting.stop();
+        self.exporting.wait().await; // a second at most, by its own bound
     }
 }
 

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{Gateway, admin_token};
 use crate::access::{Revocation, RevokeError};
-use crate::metrics::{AccountLabels, Metrics};
+use crate::metrics::{AccountLabels, ListenerLabels, Metrics};
 use crate::model::{AccountState, UnixMs};
 use crate::runtime::logging;
 use crate::server::admin::{AccountHealth, InForce, Kept, Operator};
@@ -40,7 +40,12 @@ impl Operator for Gateway {
             let age = now.0.saturating_sub(proof.mono.0) as f64 / 1e6;
             self.metrics.venue_age_seconds.get_or_create(&labels).set(age);
         }
-        let caught = self.core.panics() + self.clients.panics() + self.metrics.process.caught.get();
+        for (listener, doors) in [("clients", &self.front.doors), ("operators", &self.admin_doors)] {
+            if let Some(at) = doors.certificate.as_ref().and_then(|certificate| certificate.not_after()) {
+                self.metrics.tls_expiry.get_or_create(&ListenerLabels { listener }).set(at);
+            }
+        }
+        let caught = self.core.panics() + self.clients.panics() + self.exporting.panics() + self.metrics.process.caught.get();
         let counted = &self.metrics.process.panics;
         counted.inc_by(caught.saturating_sub(counted.get()));
     }

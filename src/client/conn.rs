@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
@@ -22,6 +24,7 @@ use super::{ClientOut, ClientSession, Deps, Drain, Place};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
+use crate::metrics::traces::Open;
 use crate::model::Mono;
 use crate::protocol::{CloseCode, wire_frame};
 use crate::runtime::Clock;
@@ -72,22 +75,40 @@ pub struct Line {
     pub waiting: Option<Place>,
 }
 
+/// The connections of this process, counted: what logs and traces call one by.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
 /// Serves one client until it leaves, breaks a rule, or the gateway drains.
 pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    // Nothing is logged of a client above debug: below that the span costs nothing.
+    let span = tracing::debug_span!("client", conn = number, user = tracing::field::Empty);
+    converse(line, deps, identity, clock, drain, number).instrument(span).await;
+}
+
+async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain, number: u64) {
     deps.metrics.client_connections.inc();
     let Line { stream, read, waiting } = line;
-    let conn = Conn::new(stream, Arc::clone(&deps), identity, clock);
+    let conn = Conn::new(stream, Arc::clone(&deps), identity, clock, number);
     let close = conn.run(read, waiting, &drain).await;
-    conn.leave();
+    let user = conn.leave();
+    if let Some(user) = &user {
+        tracing::Span::current().record("user", &**user);
+    }
     if let Some((code, reason)) = close {
         deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
         tracing::debug!(code = code.number(), reason, "client closed by the gateway");
         _ = timeout(FAREWELL, conn.farewell(code, reason)).await;
     }
+    deps.metrics.traces.close(conn.state.lock().span.take(), || {
+        let user = user.iter().map(|user| ("user", (&**user).into()));
+        user.chain(close.map(|(code, _)| ("code", u64::from(code.number()).into()))).collect()
+    });
     deps.metrics.client_connections.dec();
 }
 
 struct Conn {
+    number: u64,
     deps: Arc<Deps>,
     clock: Clock,
     stream: Stream,
@@ -114,6 +135,10 @@ struct State {
     rest_until: Mono,
     /// The venue frame behind the tail was read then.
     read_at: Option<Mono>,
+    /// When the first of its frames was offered to the socket.
+    began: Mono,
+    /// Of the whole connection. `None`: traces are off.
+    span: Option<Box<Open>>,
     broken: bool,
 }
 
@@ -137,7 +162,7 @@ impl State {
 }
 
 impl Conn {
-    fn new(stream: Stream, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock) -> Arc<Self> {
+    fn new(stream: Stream, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, number: u64) -> Arc<Self> {
         let mut out = ClientOut::default();
         let now = clock.now();
         let session = match identity {
@@ -154,9 +179,11 @@ impl Conn {
             close: None,
             rest_until: now.mono,
             read_at: None,
+            began: now.mono,
+            span: deps.metrics.traces.open("client connection", || vec![("client", number.into())]),
             broken: false,
         };
-        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
+        let conn = Arc::new(Self { number, deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
         {
             let mut state = conn.state.lock();
             let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;
@@ -167,10 +194,10 @@ impl Conn {
         conn
     }
 
-    /// Ends the session: its watches are dropped, and nobody wakes the connection any more.
-    fn leave(&self) {
+    /// Ends the session: its watches are dropped, and nobody wakes the connection any more. Tells whose it was.
+    fn leave(&self) -> Option<Arc<str>> {
         let session = self.state.lock().session.take();
-        drop(session); // outside of the lock: it touches the hub's lists
+        session.and_then(|session| session.user().cloned()) // dropped outside of the lock: it touches the hub's lists
     }
 
     // ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,6 +220,9 @@ impl Conn {
                 self.work.notify_one();
             }
             state.close = state.close.or(out.close);
+            if state.read_at.is_none() {
+                state.began = now.mono;
+            }
             state.read_at = match (state.read_at, out.read_at) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
@@ -252,6 +282,7 @@ impl Conn {
             if let Some(read_at) = state.read_at.take() {
                 let micros = self.clock.now().mono.0.saturating_sub(read_at.0);
                 self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
+                self.deps.metrics.traces.written(read_at.0, state.began.0, self.number, state.span.as_deref());
             }
         }
     }

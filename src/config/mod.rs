@@ -6,6 +6,7 @@ mod accounts;
 mod error;
 mod layers;
 mod node;
+mod otlp;
 mod reader;
 mod secret;
 mod sections;
@@ -24,6 +25,7 @@ use reader::Reader;
 pub use accounts::{AccountConfig, MAX_ACCOUNTS};
 pub use error::{ConfigErrors, ConfigProblem};
 pub use layers::{DEFAULTS, ENV_PREFIX};
+pub use otlp::OtlpConfig;
 pub use secret::{SecretError, SecretSource};
 pub use sections::{LogConfig, LogFormat, check_level};
 
@@ -39,6 +41,8 @@ pub struct Config {
     /// Certificate roots besides the system's, as PEM. `None`: the system's alone.
     pub upstream_ca_file: Option<PathBuf>,
     pub log: LogConfig,
+    /// Where traces go. `None`: nothing is traced.
+    pub otlp: Option<OtlpConfig>,
     /// Where to keep what outlives a restart. `None`: nowhere.
     pub state_dir: Option<PathBuf>,
     /// Show the last known rows of the earlier run, as `stale`, until the venue confirms them. Wants `state_dir`.
@@ -91,6 +95,7 @@ impl Config {
             accounts: accounts::read(reader, top.sections("accounts", MAX_ACCOUNTS), venues),
             upstream_ca_file: top.section("upstream").and_then(sections::upstream),
             log: top.section("log").map(sections::log).unwrap_or_default(),
+            otlp: top.section("otlp").and_then(otlp::read),
             state_dir: top.text("state_dir").map(PathBuf::from),
             warm_start: top.boolean("warm_start").unwrap_or(false),
             warnings: Vec::new(),

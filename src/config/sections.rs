@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::reader::Section;
+use super::secret;
 use crate::access::{self, JwksConfig, JwksSource, KeyConfig};
 use crate::server::{self, Certificate, TlsFiles};
 
@@ -116,10 +117,11 @@ fn tls(mut s: Section<'_>) -> Option<TlsFiles> {
         }
         (None, None) => None,
     };
-    if let Some(files) = &files
-        && let Err(error) = Certificate::load(files.clone())
-    {
-        s.problem("cert_file", error.to_string());
+    if let Some(files) = &files {
+        secret::warn_of_open_file(s.reader, &s.key("key_file"), &files.key_file);
+        if let Err(error) = Certificate::load(files.clone()) {
+            s.problem("cert_file", error.to_string());
+        }
     }
     s.finish();
     files

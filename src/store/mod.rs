@@ -129,7 +129,8 @@ impl Store {
     }
 
     fn commit(&self, idx: AccountIdx, now: Now, change: impl FnOnce(&mut Ledger, &mut Commit)) {
-        let (before, drift, rows, key) = {
+        let traced = self.metrics.traces.picks();
+        let (before, drift, rows, key, gsn) = {
             let mut inner = self.inner.lock();
             let inner = &mut *inner;
             let Some(ledger) = inner.accounts.get_mut(idx.0 as usize).and_then(Option::as_mut) else { return };
@@ -143,13 +144,16 @@ impl Store {
             (ledger.last_gsn, ledger.read_at) = (c.gsn, now.mono);
             inner.recency.touch(idx.0);
             let state = (ledger.record.state != before).then_some(before);
-            let key = (state.is_some() || c.drift > 0).then(|| Arc::clone(&ledger.key));
-            (state, c.drift, ledger.balances.len() - rows, key)
+            let key = (state.is_some() || c.drift > 0 || traced).then(|| Arc::clone(&ledger.key));
+            (state, c.drift, ledger.balances.len() - rows, key, c.gsn)
         };
         self.metrics.store_commits.inc();
         self.metrics.store_rows.inc_by(rows as i64);
-        if let (Some(key), true) = (key, drift > 0) {
-            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(&key)).inc_by(drift);
+        if let (Some(key), true) = (&key, drift > 0) {
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(key)).inc_by(drift);
+        }
+        if let (Some(key), true) = (&key, traced) {
+            self.metrics.traces.committed(now.mono.0, gsn, key.venue, &key.account);
         }
         if before.is_some() {
             self.publish_state(idx, before);

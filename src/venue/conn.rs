@@ -74,7 +74,7 @@ pub async fn run(mut link: Link, clock: Clock, net: Net, mut asks: mpsc::Receive
         if run.is_ok() {
             return;
         }
-        tracing::error!("a venue connection panicked; it is made anew");
+        tracing::error!(parent: link.span(), "a venue connection panicked; it is made anew");
         // The wire is gone with its socket, so what the link says of it is done already.
         link.on_panic(clock.now(), &mut Vec::new());
     }

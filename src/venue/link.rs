@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::{
     Action, Call, CallError, CallId, Closing, Connector, ErrorClass, Frame, Handshake, HostBudget, Out, Reply, Session, Venue,
 };
+use crate::metrics::traces::Open;
 use crate::metrics::{FrameLabels, Metrics, ReasonLabels, VenueLabels};
 use crate::model::{AccountIdx, AccountState, Mono, Now, Proof, Reason, ReasonCode, VenueEvent};
 use crate::store::Store;
@@ -69,6 +70,12 @@ pub struct Link {
     failures: u32,
     refusals: u32,
     doubts: u32,
+    /// Connections so far, attempts included: what logs and traces call the present one by.
+    conn: u64,
+    /// The present connection's, for the log.
+    span: tracing::Span,
+    /// The same for traces. `None`: they are off.
+    open: Option<Box<Open>>,
 }
 
 enum Phase {
@@ -106,6 +113,9 @@ impl Link {
             failures: 0,
             refusals: 0,
             doubts: 0,
+            conn: 0,
+            span: tracing::Span::none(),
+            open: None,
         }
     }
 
@@ -144,7 +154,25 @@ impl Link {
         }
         self.store.connecting(self.idx, now);
         self.phase = Phase::Dialing;
+        self.begin();
         commands.push(Command::Dial(self.connector.handshake()));
+    }
+
+    /// Names the connection that is being made.
+    fn begin(&mut self) {
+        let (venue, account) = (self.name.0, self.name.1.as_str());
+        self.conn += 1;
+        self.span = tracing::info_span!(parent: None, "venue", venue, account, conn = self.conn);
+        let attributes = || vec![("venue", venue.into()), ("account", account.into()), ("conn", self.conn.into())];
+        self.open = self.metrics.traces.open("venue connection", attributes);
+        if let Some(open) = &self.open {
+            self.metrics.traces.set_upstream(account, Some((open, self.conn)));
+        }
+    }
+
+    /// The present connection's span, for what others log of it.
+    pub fn span(&self) -> &tracing::Span {
+        &self.span
     }
 
     /// A [`Command::Dial`] ended.
@@ -282,6 +310,8 @@ impl Link {
             self.host.lock().closed();
             commands.push(Command::Hangup);
         }
+        self.metrics.traces.set_upstream(&self.name.1, None);
+        self.metrics.traces.close(self.open.take(), || vec![("reason", "stopped".into())]);
         self.phase = Phase::Stopped;
     }
 
@@ -322,7 +352,7 @@ impl Link {
             }
             VenueEvent::Malformed { what } => {
                 self.metrics.venue_decode_errors.get_or_create(&VenueLabels { venue: self.name.0 }).inc();
-                tracing::warn!(venue = self.name.0, account = self.name.1, what, "venue message not understood");
+                tracing::warn!(parent: &self.span, venue = self.name.0, account = self.name.1, what, "venue message not understood");
                 return None;
             }
             // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
@@ -331,7 +361,7 @@ impl Link {
             VenueEvent::Synced => {
                 if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
                     *synced = Some(now.mono);
-                    tracing::info!(venue = self.name.0, account = self.name.1, "upstream synced");
+                    tracing::info!(parent: &self.span, venue = self.name.0, account = self.name.1, "upstream synced");
                 }
                 (self.refusals, self.doubts) = (0, 0);
             }
@@ -354,6 +384,7 @@ impl Link {
         self.host.lock().closed();
         let (wait_ms, state) = self.consequence(closing.class);
         tracing::info!(
+            parent: &self.span,
             venue = self.name.0,
             account = self.name.1,
             reason = closing.reason.code.as_str(),
@@ -364,6 +395,8 @@ impl Link {
         let labels = ReasonLabels { venue: self.name.0, account: self.name.1.clone(), reason: closing.reason.code.as_str() };
         self.metrics.venue_reconnects.get_or_create(&labels).inc();
         self.phase = Phase::Waiting { until: now.mono.plus_ms(wait_ms) };
+        self.metrics.traces.set_upstream(&self.name.1, None);
+        self.metrics.traces.close(self.open.take(), || vec![("reason", closing.reason.code.as_str().into())]);
         self.store.lost(self.idx, now, state, closing.reason);
     }
 

@@ -20,5 +20,6 @@ mod storm;
 mod subscriptions;
 mod support;
 mod tidy;
+mod traces;
 mod venue_page;
 mod venues;

@@ -72,6 +72,11 @@ async fn both_listeners_speak_tls_and_a_renewed_certificate_drops_nobody() {
     let rest = section("tls", &files) + &section("admin_tls", &files);
     let gateway = Gateway::start_in(dir, "", &rest).await;
     assert!(dial(gateway.admin, &files).await.is_some());
+    let metrics = format!("https://localhost:{}/metrics", gateway.admin.port());
+    let metrics = gateway.http.get(metrics).send().await.unwrap().text().await.unwrap();
+    for listener in ["clients", "operators"] {
+        assert!(metrics.contains(&format!("tls_expiry_timestamp_seconds{{listener=\"{listener}\"}} ")), "{metrics}");
+    }
     let mut early = login(&gateway, &files).await.unwrap();
     // Plain text is not understood, and does no harm.
     assert!(gateway.http.get(format!("http://{}/v1/balances", gateway.addr)).send().await.is_err());

@@ -20,3 +20,4 @@ mod support;
 mod tidy;
 mod venue_page;
 mod venues;
+mod watch;

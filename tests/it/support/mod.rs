@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod process;
+pub mod terminal;
 pub mod world;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::super::wire::{Row, RowKey};
 use crate::model::Amount;
 
 /// Earlier totals kept of one row: one column of the line each.
-pub(super) const HISTORY: usize = 12;
+pub(super) const HISTORY: usize = 10;
 /// Rows of which a history is kept. The view must not grow for as long as it is open.
 const HISTORIES: usize = 20_000;
 /// Steps of the line's height.

@@ -71,12 +71,12 @@ impl Group {
 impl List {
     pub(super) fn build(state: &State) -> Self {
         let (all, query) = (&state.entries.all, &state.query);
-        let words: Vec<String> = query.find.to_lowercase().split_whitespace().map(str::to_owned).collect();
+        let words = words(query);
         let mut groups: HashMap<&str, (Vec<usize>, Vec<usize>)> = HashMap::new();
         let name = |account: &'_ Account| format!("{}\0{}", account.venue.raw(), account.account.raw());
         let keys: HashMap<[&str; 2], String> =
             state.accounts.all().map(|account| ([account.venue.raw(), account.account.raw()], name(account))).collect();
-        if query.view == View::Account {
+        if query.view != View::Asset {
             // An account without rows is told too: it may hold what is not known yet.
             keys.values().for_each(|key| _ = groups.entry(key).or_default());
         }
@@ -107,7 +107,12 @@ impl List {
     fn arrange(state: &State, made: Vec<(Group, Vec<usize>)>) -> Self {
         let mut list = Self { rows: state.entries.all.len(), ..Self::default() };
         for (group, visible) in made {
-            if visible.is_empty() && (!state.query.find.is_empty() || state.query.view == View::Asset) {
+            let told = match state.query.view {
+                View::Asset => !visible.is_empty(),
+                View::Account => !visible.is_empty() || state.query.find.is_empty(),
+                View::Status => group.account(state).is_some_and(|account| account_passes(account, &words(&state.query))),
+            };
+            if !told {
                 continue;
             }
             list.shown += visible.len();
@@ -189,6 +194,15 @@ pub(super) enum Name {
 
 fn amount_is_last(row: &Row, amount: &Amount) -> bool {
     row.last_amounts().iter().flatten().any(|last| std::ptr::eq(*last, amount))
+}
+
+fn words(query: &Query) -> Vec<String> {
+    query.find.to_lowercase().split_whitespace().map(str::to_owned).collect()
+}
+
+fn account_passes(account: &Account, words: &[String]) -> bool {
+    let text = format!("{} {} {}", account.account, account.venue, account.state.replace('_', " ")).to_lowercase();
+    words.iter().all(|word| text.contains(word.as_str()))
 }
 
 fn passes(state: &State, entry: &Entry, words: &[String]) -> bool {

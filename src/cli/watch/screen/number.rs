@@ -64,7 +64,8 @@ pub(super) fn aligned(amount: &str, width: Width) -> String {
     let whole = grouped(whole);
     if whole.chars().count() > width.whole {
         // A part of the digits before the point would be another number.
-        return format!("{:>whole$}{:fraction$}", "…", "", whole = width.whole, fraction = width.fraction);
+        let mark = format!("{:>w$}", "…", w = width.whole.max(1));
+        return format!("{mark:c$}", c = width.columns());
     }
     let fraction = if fraction.len() > width.fraction {
         // Characters of a fraction are ASCII.

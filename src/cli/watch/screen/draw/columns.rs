@@ -7,12 +7,17 @@ use super::super::number::Width;
 
 /// Between two columns.
 const GAP: u16 = 2;
+/// A mark and an indent before the name.
+const INDENT: u16 = 3;
 /// Room of the columns that hold no amounts: at least, and at most.
-const NAME: (u16, u16) = (8, 20);
-const WALLET: (u16, u16) = (6, 15);
-const STATE: (u16, u16) = (10, 44);
+const NAME: (u16, u16) = (12, 20);
+const WALLET: (u16, u16) = (10, 15);
+const STATE: (u16, u16) = (11, 44);
 const CHANGE: (u16, u16) = (18, 46);
-pub(super) const TREND: u16 = super::super::entries::HISTORY as u16;
+const TREND: u16 = super::super::entries::HISTORY as u16;
+/// An amount's head is a word; decimals beyond these give way, marked, where another column fits then. Never those of a total.
+const HEAD: u16 = 9;
+const DECIMALS: usize = 8;
 
 /// A column's place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,51 +38,85 @@ pub(super) struct Columns {
     pub state: Place,
 }
 
+/// The columns by importance; the first three are always there.
+const NAME_AT: usize = 0;
+const TOTAL_AT: usize = 1;
+const STATE_AT: usize = 2;
+const AVAILABLE_AT: usize = 3;
+const CHANGE_AT: usize = 4;
+const WALLET_AT: usize = 5;
+const TREND_AT: usize = 6;
+const LOCKED_AT: usize = 7;
+
 impl Columns {
     pub(super) fn of(area: Rect, list: &List) -> Self {
-        let wide = |place: usize, (least, most): (u16, u16)| (place.min(usize::from(most)) as u16).max(least);
-        // A mark and an indent stand before the name.
-        let name = wide(list.name_width, NAME) + 3;
-        let wallet = wide(list.wallet_width, WALLET);
-        // A head is at least as wide as its word.
-        let needs = list.widths.map(|width| (width.columns() as u16).max(9));
-        let mut left = i32::from(area.width) - i32::from(name + 1 + GAP + STATE.0);
-        let total = needs[0].min((left - i32::from(GAP)).max(4) as u16);
-        left -= i32::from(total + GAP);
-        let mut fits = |needs: u16| {
-            let fits = i32::from(needs + GAP) <= left;
-            left -= if fits { i32::from(needs + GAP) } else { 0 };
-            fits
-        };
-        let has_available = fits(needs[1]);
-        let has_wallet = fits(wallet);
-        let has_change = fits(CHANGE.0);
-        let has_locked = has_available && fits(needs[2]);
-        let has_trend = fits(TREND);
-        // What is left goes to the texts.
-        let mut left = left.max(0) as u16;
-        let mut more = |least: u16, most: u16| {
-            let taken = left.min(most - least);
-            left -= taken;
-            least + taken
-        };
-        let state_first = more(STATE.0, 24);
-        let change = if has_change { more(CHANGE.0, CHANGE.1) } else { 0 };
-        let state = more(state_first, STATE.1);
-        let mut x = area.x + 1;
-        let mut next = |width: u16| {
-            let place = Place { x, width };
-            x += width + GAP;
-            place
-        };
-        let mut columns = Self { name: next(name), wallet: has_wallet.then(|| next(wallet)), ..Self::default() };
-        for (column, (has, needs)) in [(true, total), (has_available, needs[1]), (has_locked, needs[2])].into_iter().enumerate()
-        {
-            columns.amounts[column] = has.then(|| (next(needs), list.widths[column].within(usize::from(needs))));
+        let bounds = bounds(list);
+        let mut widths = [0; 8];
+        let mut left = area.width.saturating_sub(1);
+        for (at, (least, _)) in bounds.iter().enumerate() {
+            let gap = if at == 0 { 0 } else { GAP };
+            if at == TOTAL_AT {
+                // The state comes after it, and is always there.
+                widths[at] = (*least).min(left.saturating_sub(2 * GAP + STATE.0));
+            } else if least + gap <= left {
+                widths[at] = *least;
+            } else {
+                continue;
+            }
+            left -= widths[at] + gap;
         }
-        columns.change = has_change.then(|| next(change));
-        columns.trend = has_trend.then(|| next(TREND));
-        columns.state = next(state);
-        columns
+        let mut grow = |at: usize, most: u16| {
+            if widths[at] > 0 {
+                let more = most.min(bounds[at].1).saturating_sub(widths[at]).min(left);
+                (widths[at], left) = (widths[at] + more, left - more);
+            }
+        };
+        [(AVAILABLE_AT, u16::MAX), (LOCKED_AT, u16::MAX), (STATE_AT, 16), (NAME_AT, u16::MAX), (CHANGE_AT, 26)]
+            .into_iter()
+            .chain([(WALLET_AT, u16::MAX), (STATE_AT, 32), (CHANGE_AT, u16::MAX), (STATE_AT, u16::MAX)])
+            .for_each(|(at, most)| grow(at, most));
+        Self::placed(area, list, widths)
     }
+
+    /// From left to right.
+    fn placed(area: Rect, list: &List, widths: [u16; 8]) -> Self {
+        let mut x = area.x + 1;
+        let mut next = |at: usize| {
+            let place = Place { x, width: widths[at] };
+            (place.width > 0).then(|| {
+                x += place.width + GAP;
+                place
+            })
+        };
+        let (name, wallet) = (next(NAME_AT).unwrap_or_default(), next(WALLET_AT));
+        let amounts = [TOTAL_AT, AVAILABLE_AT, LOCKED_AT].map(&mut next);
+        let (change, trend) = (next(CHANGE_AT), next(TREND_AT));
+        let with_width = |column: usize| amounts[column].map(|p| (p, list.widths[column].within(usize::from(p.width))));
+        Self { name, wallet, amounts: [0, 1, 2].map(with_width), change, trend, state: next(STATE_AT).unwrap_or_default() }
+    }
+}
+
+/// What each column wants, at least and at most.
+fn bounds(list: &List) -> [(u16, u16); 8] {
+    let text = |wanted: usize, (least, most): (u16, u16), more: u16| {
+        let wanted = u16::try_from(wanted).unwrap_or(u16::MAX);
+        (wanted.clamp(6, least) + more, wanted.clamp(6, most) + more)
+    };
+    let amount = |column: usize| {
+        let width = list.widths[column];
+        let short = Width { fraction: width.fraction.min(DECIMALS + 2), ..width };
+        let cells = |width: Width| u16::try_from(width.columns()).unwrap_or(u16::MAX).max(HEAD);
+        (cells(short), cells(width))
+    };
+    let total = amount(0).1;
+    [
+        text(list.name_width, NAME, INDENT),
+        (total, total),
+        STATE,
+        amount(1),
+        CHANGE,
+        text(list.wallet_width, WALLET, 0),
+        (TREND, TREND),
+        amount(2),
+    ]
 }

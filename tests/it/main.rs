@@ -23,3 +23,4 @@ mod tidy;
 mod traces;
 mod venue_page;
 mod venues;
+mod watch;

@@ -4,7 +4,9 @@
 
 pub mod client;
 pub mod contract;
+pub mod picture;
 pub mod process;
+pub mod terminal;
 pub mod world;
 
 use std::time::Duration;

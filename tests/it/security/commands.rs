@@ -94,7 +94,7 @@ fn signature(token: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_command_says_a_secret_and_no_answer_holds_one() {
-    let mut simulated = Simulated::start().await;
+    let simulated = Simulated::start().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
     let accounts = simulated.blocks.clone() + &simulated.refused();

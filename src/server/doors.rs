@@ -140,6 +140,11 @@ impl Doors {
         Some(Entry { _seat: Some(seat) })
     }
 
+    /// Does the peer speak for many?
+    pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.limits.load().trusts(peer)
+    }
+
     /// The address a request is counted for. `None`: a trusted proxy speaks for nobody in particular.
     pub(super) fn client(&self, peer: IpAddr, forwarded: Option<IpAddr>) -> Option<IpAddr> {
         let limits = self.limits.load();

@@ -17,13 +17,15 @@ mod revoke;
 mod sse;
 mod ws;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -36,11 +38,16 @@ use crate::runtime::{Clock, Tasks};
 
 pub use config::Config;
 pub use doors::{Certificate, DoorLimits, Doors, TlsFiles};
+use listener::Peer;
 pub use listener::serve;
 
 const TOO_MANY_FROM_ADDRESS: &str = "this address has too many connections; close some or try later";
+/// Longest time from an operator's request head to its answer.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// After a pause, this many seconds' worth of handshakes may come at once: clients return together after a restart.
 const HANDSHAKE_BURST_SECONDS: u32 = 5;
+/// One address may have this part of all handshakes.
+const ADDRESS_SHARE: u32 = 4;
 
 /// What the client-facing handlers share.
 pub struct Front {
@@ -52,7 +59,8 @@ pub struct Front {
     open: Places,
     waiting: Places,
     handshakes: Mutex<Bucket>,
-    requests: limits::Requests,
+    handshakes_by_address: limits::Shares<IpAddr>,
+    requests: limits::Shares<Arc<str>>,
     refusals: limits::Refusals,
 }
 
@@ -74,7 +82,8 @@ impl Front {
             open: Places::default(),
             waiting,
             handshakes: handshakes(&config, &clock).into(),
-            requests: limits::Requests::default(),
+            handshakes_by_address: limits::Shares::default(),
+            requests: limits::Shares::default(),
             refusals: limits::Refusals::new(now),
             settings: ArcSwap::from_pointee(Settings { deps, config: Arc::new(config) }),
         }
@@ -95,8 +104,14 @@ impl Front {
         Arc::clone(&self.settings.load().config)
     }
 
-    fn take_handshake(&self) -> Result<(), Box<Response>> {
-        if self.handshakes.lock().take(self.clock.now().mono) {
+    fn take_handshake(&self, peer: &Peer, headers: &HeaderMap) -> Result<(), Box<Response>> {
+        let now = self.clock.now().mono;
+        // An address first: what it asks for beyond its share must not be taken from the others'.
+        let share = (self.config().max_handshakes_per_second / ADDRESS_SHARE).max(1);
+        let address = self.doors.client(peer.addr, ws::forwarded(headers));
+        let burst = share.saturating_mul(HANDSHAKE_BURST_SECONDS);
+        let has_share = address.is_none_or(|address| self.handshakes_by_address.take(&address, share, burst, now));
+        if has_share && self.handshakes.lock().take(now) {
             return Ok(());
         }
         Err(self.too_fast("handshakes", "too many connections are being opened; try again in a second"))
@@ -153,7 +168,16 @@ async fn wrong_method() -> Response {
 
 /// The routes of the operators' listener, with the headers that every answer carries.
 pub fn admin_routes(operator: Arc<dyn admin::Operator>, tls: bool) -> Router {
-    admin::routes(operator).layer(middleware::from_fn_with_state(tls, headers::secure))
+    in_time(admin::routes(operator)).layer(middleware::from_fn_with_state(tls, headers::secure))
+}
+
+/// Requests whose body does not come are not waited for. (The clients' routes read none.)
+fn in_time(routes: Router) -> Router {
+    routes.layer(middleware::from_fn(|request: Request, next: Next| async move {
+        tokio::time::timeout(ADMIN_TIMEOUT, next.run(request))
+            .await
+            .unwrap_or_else(|_| problem(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the request did not come in time"))
+    }))
 }
 
 /// Holds refusals back while there are many of them.
@@ -185,4 +209,21 @@ fn later(mut response: Response) -> Response {
 
 fn json(body: String) -> Response {
     ([("content-type", "application/json"), ("cache-control", "no-store")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, Bytes};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let routes = in_time(Router::new().route("/", axum::routing::post(|body: Bytes| async move { body })));
+        let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let ask = |body| routes.clone().oneshot(Request::post("/").body(body).unwrap());
+        assert_eq!(ask(endless).await.unwrap().status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(ask(Body::from("x")).await.unwrap().status(), StatusCode::OK);
+    }
 }

@@ -29,7 +29,7 @@ pub(super) async fn balances(
     headers: HeaderMap,
     Query(pairs): Pairs,
 ) -> Response {
-    let identity = match front.take_handshake() {
+    let identity = match front.take_handshake(&peer, &headers) {
         Ok(()) => guard::identity(&front, &headers).await,
         Err(refusal) => Err(refusal),
     };

@@ -30,7 +30,7 @@ pub(super) async fn upgrade(
 ) -> Response {
     let headers = request.headers();
     // Before the token is looked at: looking at one costs more than a handshake. Origins are judged before this.
-    let identity = match front.take_handshake() {
+    let identity = match front.take_handshake(&peer, headers) {
         Ok(()) => guard::bearer(&front, headers).await,
         Err(refusal) => Err(refusal),
     };
@@ -120,7 +120,7 @@ pub(super) fn going_away() -> Response {
 }
 
 /// The address nearest to the proxy: what stands before it in the header is the client's own word.
-fn forwarded(headers: &HeaderMap) -> Option<std::net::IpAddr> {
+pub(super) fn forwarded(headers: &HeaderMap) -> Option<std::net::IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
     last.parse().ok()
 }

@@ -111,6 +111,23 @@ async fn handshakes_have_a_pace() {
 }
 
 #[tokio::test]
+async fn one_address_cannot_take_every_handshake() {
+    // Twenty at once for all, and five for one address.
+    let gateway = Gateway::start("max_handshakes_per_second = 4\nrefusal_delay_ms = 0", "").await;
+    let open = async |address: &str| {
+        let mut opened = 0;
+        while opened < 20 && gateway.connect_with(&[("x-forwarded-for", address)]).await.is_ok() {
+            opened += 1;
+        }
+        opened
+    };
+    let greedy = open("192.0.2.1").await;
+    assert!((5..12).contains(&greedy), "{greedy}");
+    assert!(gateway.connect_with(&[("x-forwarded-for", "192.0.2.2")]).await.is_ok());
+    assert!(counted(&gateway.metrics().await, "handshakes"));
+}
+
+#[tokio::test]
 async fn requests_have_a_pace_by_user() {
     let gateway = Gateway::start("max_requests_per_second = 1\nrequest_burst = 3\nrefusal_delay_ms = 0", "").await;
     let (alice, bob) = (gateway.token("alice"), gateway.token("bob"));

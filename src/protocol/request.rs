@@ -234,7 +234,7 @@ fn check_list(entries: Vec<String>, name: &str) -> Result<Vec<String>, String> {
 }
 
 impl Filter {
-    /// The filter of a REST query: comma-separated lists and `nonzero=true`.
+    /// The filter of a REST query: comma-separated lists and `nonzero=true`. A list may also come in several parameters of its name.
     ///
     /// # Errors
     /// What is wrong, and what is wanted.
@@ -242,12 +242,18 @@ impl Filter {
         let mut filter = Self::default();
         // An empty value is a form's way of saying that nothing was chosen.
         for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
-            let entries =
-                || check_list(value.split(',').filter(|e| !e.is_empty()).map(str::to_owned).collect(), name).map(Some);
+            let list = match name {
+                "venues" => Some(&mut filter.venues),
+                "accounts" => Some(&mut filter.accounts),
+                "assets" => Some(&mut filter.assets),
+                _ => None,
+            };
+            if let Some(list) = list {
+                let mut entries = list.take().unwrap_or_default();
+                entries.extend(value.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned));
+                *list = Some(check_list(entries, name)?);
+            }
             match name {
-                "venues" => filter.venues = entries()?,
-                "accounts" => filter.accounts = entries()?,
-                "assets" => filter.assets = entries()?,
                 "nonzero" => filter.nonzero = value.parse().map_err(|_| "nonzero: wants true or false".to_owned())?,
                 _ => {}
             }

@@ -122,6 +122,8 @@ fn a_query_is_the_same_filter() {
     let filter = query(&[("assets", "USD,BTC,,BTC"), ("nonzero", "true"), ("venues", ""), ("utm", "x")]).unwrap();
     let same = subscribe(r#","filter":{"assets":["BTC","USD"],"nonzero":true}"#).unwrap().filter;
     assert_eq!(filter, same);
+    let apart = query(&[("assets", "USD"), ("nonzero", "true"), ("assets", "BTC")]).unwrap();
+    assert_eq!(apart, same, "one parameter an entry: none of them is lost");
     assert!(query(&[("nonzero", "yes")]).is_err() && query(&[("assets", ",")]).is_err());
     let many = vec!["x"; 501].join(",");
     assert!(query(&[("accounts", &many)]).is_err());

@@ -194,7 +194,12 @@ async fn slow_refusals(State(front): State<Arc<Front>>, request: Request, next: 
 /// An HTTP error in the contract's shape.
 fn problem(status: StatusCode, code: &str, message: &str) -> Response {
     let body = serde_json::json!({ "error": { "code": code, "message": message } }).to_string();
-    (status, [("content-type", "application/json")], body).into_response()
+    let mut response = (status, [("content-type", "application/json")], body).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 15.5.2.
+        response.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 fn refused(status: StatusCode, code: ErrorCode, message: &str) -> Response {

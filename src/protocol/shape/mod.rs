@@ -153,7 +153,7 @@ impl Schemas {
 
 fn settings() -> SchemaSettings {
     let plain = |settings: &mut SchemaSettings| settings.definitions_path = "/components/schemas".into();
-    SchemaSettings::draft2020_12().with(plain).with_transform(plain_numbers)
+    SchemaSettings::draft2020_12().with(plain).with_transform(plain_numbers).with_transform(flowing_text)
 }
 
 /// Widths are Rust's matter; JSON Schema knows no `uint64`.
@@ -162,6 +162,14 @@ fn plain_numbers(schema: &mut Schema) {
     let odd = |format: &Value| format.as_str().is_some_and(|format| format.starts_with("uint") || format == "double");
     if schema.get("format").is_some_and(odd) {
         schema.remove("format");
+    }
+}
+
+/// Our lines end where the source's do; a reader's do elsewhere.
+fn flowing_text(schema: &mut Schema) {
+    schemars::transform::transform_subschemas(&mut flowing_text, schema);
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace('\n', " ");
     }
 }
 

@@ -113,6 +113,9 @@ fn about(name: &str, summary: &str, content_type: &str) -> Value {
     let schema = if content_type.starts_with("text/") { json!({ "type": "string" }) } else { json!({ "type": "object" }) };
     let mut responses = named_refusals(&["403"]);
     responses.insert("200".into(), body(summary, content_type, &schema));
+    if name == "dashboard" {
+        responses.insert("304".into(), json!({ "description": "As the tag of `If-None-Match` says." }));
+    }
     json!({ "operationId": name, "summary": summary, "tags": ["about"], "security": [], "responses": responses })
 }
 
@@ -126,9 +129,10 @@ fn parameters() -> Value {
         json!({
             "name": name,
             "in": "query",
-            "description": format!("{what}, with commas between. Absent: all. Narrows, never grants."),
+            "description": format!("{what}, with commas between. Absent or empty: all. Narrows, never grants."),
             "style": "form",
             "explode": false,
+            "allowEmptyValue": true,
             "schema": { "type": "array", "items": entry, "minItems": 1, "maxItems": MAX_FILTER_ENTRIES },
         })
     };
@@ -142,6 +146,7 @@ fn parameters() -> Value {
             "name": "nonzero",
             "in": "query",
             "description": "Leaves out rows that hold nothing.",
+            "allowEmptyValue": true,
             "schema": { "type": "boolean", "default": false },
         },
         "IfNoneMatch": text("If-None-Match", "Tags of earlier answers, or `*`."),

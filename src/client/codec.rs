@@ -10,7 +10,7 @@ pub enum Incoming {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong,
-    /// The peer's close code, where it gave one.
+    /// The peer closes. The code to answer with: its own, where it gave one; the standard's, where its close frame breaks the standard.
     Close(Option<u16>),
 }
 
@@ -27,6 +27,8 @@ pub enum Broken {
 #[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
+    /// Bytes at the buffer's start that were taken already.
+    taken: usize,
     /// Opcode and content of a fragmented message.
     message: Option<(u8, Vec<u8>)>,
     max_bytes: usize,
@@ -50,11 +52,12 @@ struct Head {
 impl Decoder {
     /// Messages of at most `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: Vec::new(), message: None, max_bytes }
+        Self { buffer: Vec::new(), taken: 0, message: None, max_bytes }
     }
 
     /// Takes bytes in. Call [`Decoder::take_next`] until it gives nothing before feeding more: that bounds the buffer.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..std::mem::take(&mut self.taken));
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -65,15 +68,15 @@ impl Decoder {
     pub fn take_next(&mut self) -> Result<Option<Incoming>, Broken> {
         loop {
             let Some(head) = self.head()? else { return Ok(None) };
-            let end = head.payload_at + head.length;
+            let (start, end) = (self.taken + head.payload_at, self.taken + head.payload_at + head.length);
             if self.buffer.len() < end {
                 return Ok(None);
             }
-            let mut payload = self.buffer[head.payload_at..end].to_vec();
+            let mut payload = self.buffer[start..end].to_vec();
             payload.iter_mut().zip(head.mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-            self.buffer.drain(..end);
-            if self.buffer.is_empty() {
-                self.buffer = Vec::new();
+            self.taken = end;
+            if self.taken == self.buffer.len() {
+                (self.buffer, self.taken) = (Vec::new(), 0);
             }
             if let Some(incoming) = self.take(&head, payload)? {
                 return Ok(Some(incoming));
@@ -82,7 +85,7 @@ impl Decoder {
     }
 
     fn head(&self) -> Result<Option<Head>, Broken> {
-        let &[first, second, ref rest @ ..] = &self.buffer[..] else { return Ok(None) };
+        let &[first, second, ref rest @ ..] = &self.buffer[self.taken..] else { return Ok(None) };
         let (is_final, opcode) = (first & 0x80 != 0, first & 0x0f);
         if first & 0x70 != 0 {
             return Err(Broken::Protocol("reserved bits are set"));
@@ -121,7 +124,7 @@ impl Decoder {
         match head.opcode {
             PING => return Ok(Some(Incoming::Ping(payload))),
             PONG => return Ok(Some(Incoming::Pong)),
-            CLOSE => return close(&payload).map(Some),
+            CLOSE => return Ok(Some(Incoming::Close(close(&payload)))),
             _ => {}
         }
         match (&mut self.message, head.opcode) {
@@ -141,17 +144,20 @@ impl Decoder {
     }
 }
 
-/// A close frame's content: nothing, or a code that may be used and a UTF-8 reason.
-fn close(payload: &[u8]) -> Result<Incoming, Broken> {
+/// The answer to a close frame's content, which is nothing, or a code that may be used and a UTF-8 reason.
+fn close(payload: &[u8]) -> Option<u16> {
+    // RFC 6455, section 7.4.1.
+    const PROTOCOL_ERROR: u16 = 1002;
+    const NOT_UTF8: u16 = 1007;
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return if payload.is_empty() { Ok(Incoming::Close(None)) } else { Err(Broken::Protocol("half a close code")) };
+        return (!payload.is_empty()).then_some(PROTOCOL_ERROR);
     };
     let code = u16::from_be_bytes(*code);
-    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(Broken::Protocol("the close code is reserved"));
+    match (code, std::str::from_utf8(reason)) {
+        (1000..=1003 | 1007..=1014 | 3000..=4999, Ok(_)) => Some(code),
+        (1000..=1003 | 1007..=1014 | 3000..=4999, Err(_)) => Some(NOT_UTF8),
+        _ => Some(PROTOCOL_ERROR),
     }
-    std::str::from_utf8(reason).map_err(|_| Broken::NotUtf8)?;
-    Ok(Incoming::Close(Some(code)))
 }
 
 #[cfg(test)]
@@ -197,6 +203,24 @@ mod tests {
         assert!(matches!(read(&masked(OpCode::Data(Data::Continue), b"x", true), 99), Err(Broken::Protocol(_))));
         let twice = [masked(OpCode::Data(Data::Text), b"a", false), text].concat();
         assert!(matches!(read(&twice, 99), Err(Broken::Protocol(_))));
+    }
+
+    #[test]
+    fn a_close_is_answered_with_its_own_code_or_the_standards() {
+        let cases: [(&[u8], Option<u16>); 8] = [
+            (b"", None),
+            (&[3, 232], Some(1000)),
+            (&[15, 160, b'b', b'y', b'e'], Some(4000)),
+            (&[3], Some(1002)),
+            (&[3, 237], Some(1002)),
+            (&[3, 236], Some(1002)),
+            (&[19, 136], Some(1002)),
+            (&[3, 232, 0xff], Some(1007)),
+        ];
+        for (payload, answer) in cases {
+            let close = masked(OpCode::Control(Control::Close), payload, true);
+            assert_eq!(read(&close, 99), Ok(vec![Incoming::Close(answer)]), "{payload:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
-use super::{ClientOut, ClientSession, Deps, Drain, Place};
+use super::{ClientOut, ClientSession, Deps, Drain, Place, Places};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
@@ -36,6 +36,8 @@ const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
 /// Pieces handed to one write.
 const PIECES: usize = 64;
+/// Answers written one after the other to a reader whose accounts never rest; then others have their turn, and its task goes on with it.
+const ROUNDS: u32 = 16;
 /// What is read at once: requests are small.
 const READ_BYTES: usize = 4 << 10;
 /// Reads in one round.
@@ -59,7 +61,8 @@ pub struct Line {
 
 /// Serves one client until it leaves, breaks a rule, or the gateway drains.
 pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
-    deps.metrics.client_connections.inc();
+    // Given back however this ends.
+    let _counted = Places::counted_by(&deps.metrics.client_connections).take(usize::MAX);
     let Line { stream, read, waiting } = line;
     let conn = Conn::new(stream, Arc::clone(&deps), identity, clock);
     let close = conn.run(read, waiting, &drain).await;
@@ -69,7 +72,6 @@ pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, cloc
         tracing::debug!(code = code.number(), reason, "client closed by the gateway");
         _ = timeout(FAREWELL, conn.farewell(code, reason)).await;
     }
-    deps.metrics.client_connections.dec();
 }
 
 struct Conn {
@@ -159,6 +161,7 @@ impl Conn {
 
     /// Writes `out` and what there is to tell after it, as far as the socket takes it.
     fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
+        let mut rounds = 0;
         loop {
             let (now, fresh) = (self.clock.now(), out.frames.is_empty());
             if !state.is_blocked() {
@@ -181,6 +184,11 @@ impl Conn {
             };
             self.flush(state);
             if !state.is_writable() {
+                self.work.notify_one();
+                return;
+            }
+            rounds += 1;
+            if rounds == ROUNDS {
                 self.work.notify_one();
                 return;
             }
@@ -259,6 +267,7 @@ impl Conn {
                 return Some((CloseCode::Draining, "draining"));
             }
             let deadline = leave.map_or(deadline, |at| at.min(deadline));
+            let reads = !blocked && keys.is_none();
             let fresher = async {
                 match &mut keys {
                     Some(keys) => keys.await,
@@ -269,7 +278,7 @@ impl Conn {
                 biased;
                 () = drain.begun(), if leave.is_none() => leave = Some(self.announce(drain)),
                 // A peer that does not take its answers is not asked for more questions.
-                ready = self.stream.readable(), if !blocked => {
+                ready = self.stream.readable(), if reads => {
                     if ready.is_err() || self.read(&mut decoder).is_break() {
                         return None;
                     }
@@ -297,7 +306,12 @@ impl Conn {
                     }
                     self.pump(&mut state, out);
                 }
-                () = self.work.notified() => {}
+                () = self.work.notified() => {
+                    let mut state = self.state.lock();
+                    if state.is_writable() {
+                        self.pump(&mut state, ClientOut::default());
+                    }
+                }
                 () = self.clock.wait_until(deadline) => self.on_time(),
             }
         }
@@ -334,12 +348,14 @@ impl Conn {
             return if state.close.is_some() { Err(state.close) } else { Ok((session.deadline(now), false)) };
         }
         let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
-        if now.mono >= stall {
-            return Err(Some((CloseCode::WriteStall, "the socket took no byte in time")));
-        }
         // However slowly a client reads, it is told nothing beyond its right to be told.
-        match session.over(now) {
-            Some(close) => Err(Some(close)),
+        let stalled = || (now.mono >= stall).then_some((CloseCode::WriteStall, "the socket took no byte in time"));
+        match session.over(now).or_else(stalled) {
+            Some(close) => {
+                // All that the socket has begun to take is one frame.
+                state.tail.truncate(1);
+                Err(Some(close))
+            }
             None => Ok((stall.min(now.mono.plus_ms(OVER_CHECK_MS)), true)),
         }
     }
@@ -376,7 +392,8 @@ impl Conn {
     fn take_requests(&self, decoder: &mut Decoder) -> Result<(), Close> {
         loop {
             let mut state = self.state.lock();
-            if !state.is_writable() {
+            // Requests are answered in order: behind a token that waits for its keys, the others wait, too.
+            if !state.is_writable() || state.session.as_ref().is_some_and(ClientSession::awaits_keys) {
                 return Ok(());
             }
             let incoming = match decoder.take_next() {
@@ -393,10 +410,11 @@ impl Conn {
                 Incoming::Binary(content) if ECHO => state.tail.push_back(wire_frame(BINARY, &content)),
                 Incoming::Text(text) => session.on_text(now, &text, &mut out),
                 Incoming::Ping(payload) => {
-                    session.on_heard(now);
-                    state.tail.push_back(wire_frame(PONG, &payload));
+                    if session.on_control(now, &mut out) {
+                        state.tail.push_back(wire_frame(PONG, &payload));
+                    }
                 }
-                Incoming::Pong => session.on_heard(now),
+                Incoming::Pong => _ = session.on_control(now, &mut out),
                 Incoming::Binary(_) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
                 Incoming::Close(code) => {
                     let payload = code.map(u16::to_be_bytes);

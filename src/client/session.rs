@@ -134,6 +134,31 @@ impl ClientSession {
         self.last_heard = now.mono;
     }
 
+    /// A frame without a request came: a ping (answer it if this says so) or a pong. These are bounded as requests are.
+    pub fn on_control(&mut self, now: Now, out: &mut ClientOut) -> bool {
+        self.on_heard(now);
+        let within = self.bucket.take(now.mono);
+        if within {
+            self.refused = 0;
+        } else {
+            self.count_refused(out);
+        }
+        within
+    }
+
+    /// Closes who does not listen.
+    fn count_refused(&mut self, out: &mut ClientOut) {
+        self.refused += 1;
+        if self.refused > MAX_REFUSED {
+            out.close = Some((CloseCode::RateLimited, "too many requests"));
+        }
+    }
+
+    /// Does a token wait for fresher keys? What comes behind it is answered after it.
+    pub fn awaits_keys(&self) -> bool {
+        self.pending.is_some()
+    }
+
     // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// A text frame came.
@@ -148,9 +173,8 @@ impl ClientSession {
             return;
         }
         if !self.bucket.take(now.mono) {
-            self.refused += 1;
-            if self.refused > MAX_REFUSED {
-                out.close = Some((CloseCode::RateLimited, "too many requests"));
+            self.count_refused(out);
+            if out.close.is_some() {
                 return;
             }
             let limit = self.deps.limits.max_requests_per_second;

@@ -67,6 +67,8 @@ async fn a_tag_answers_304_until_something_changes() {
     assert_eq!(status, 200, "{body}");
     let (status, again, body) = world.get("/v1/balances", Some(&token), Some(&tag)).await;
     assert_eq!((status, again.as_deref(), body.as_str()), (304, Some(&*tag), ""));
+    let (status, ..) = world.get("/v1/balances", Some(&token), Some(&format!("\"x\", W/{tag}"))).await;
+    assert_eq!(status, 304, "one of several, weakened by a proxy");
     let (status, ..) = world.get("/v1/balances?assets=ETH", Some(&token), Some(&tag)).await;
     assert_eq!(status, 200, "another filter is another answer");
     let (status, ..) = world.get("/v1/balances", Some(&world.token("bob")), Some(&tag)).await;

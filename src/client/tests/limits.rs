@@ -46,6 +46,19 @@ fn a_client_that_does_not_listen_to_refusals_is_closed() {
 }
 
 #[test]
+fn pings_are_bounded_as_requests_are() {
+    let mut c = Client::subscribed();
+    let answered = (0..290).filter(|_| c.session.on_control(c.b.now, &mut c.out)).count();
+    assert_eq!((answered, c.closed()), (98, None), "the burst less the token and the subscribe");
+    c.b.pass(1_000);
+    assert!(c.session.on_control(c.b.now, &mut c.out), "and then again");
+    while c.closed().is_none() {
+        c.session.on_control(c.b.now, &mut c.out);
+    }
+    assert_eq!(c.closed(), Some(CloseCode::RateLimited));
+}
+
+#[test]
 fn reading_on_is_not_a_request() {
     let mut c = Client::subscribed();
     for n in 1..500 {

@@ -10,7 +10,7 @@ pub enum Incoming {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong,
-    /// The peer's close code, where it gave one.
+    /// The peer closes. The code to answer with: its own, where it gave one; the standard's, where its close frame breaks the standard.
     Close(Option<u16>),
 }
 
@@ -129,7 +129,7 @@ impl Decoder {
         match head.opcode {
             PING => return Ok(Some(Incoming::Ping(payload))),
             PONG => return Ok(Some(Incoming::Pong)),
-            CLOSE => return close(&payload).map(Some),
+            CLOSE => return Ok(Some(Incoming::Close(close(&payload)))),
             _ => {}
         }
         match (&mut self.message, head.opcode) {
@@ -151,17 +151,20 @@ impl Decoder {
     }
 }
 
-/// A close frame's content: nothing, or a code that may be used and a UTF-8 reason.
-fn close(payload: &[u8]) -> Result<Incoming, Broken> {
+/// The answer to a close frame's content, which is nothing, or a code that may be used and a UTF-8 reason.
+fn close(payload: &[u8]) -> Option<u16> {
+    // RFC 6455, section 7.4.1.
+    const PROTOCOL_ERROR: u16 = 1002;
+    const NOT_UTF8: u16 = 1007;
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return if payload.is_empty() { Ok(Incoming::Close(None)) } else { Err(Broken::Protocol("half a close code")) };
+        return (!payload.is_empty()).then_some(PROTOCOL_ERROR);
     };
     let code = u16::from_be_bytes(*code);
-    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(Broken::Protocol("the close code is reserved"));
+    match (code, std::str::from_utf8(reason)) {
+        (1000..=1003 | 1007..=1014 | 3000..=4999, Ok(_)) => Some(code),
+        (1000..=1003 | 1007..=1014 | 3000..=4999, Err(_)) => Some(NOT_UTF8),
+        _ => Some(PROTOCOL_ERROR),
     }
-    std::str::from_utf8(reason).map_err(|_| Broken::NotUtf8)?;
-    Ok(Incoming::Close(Some(code)))
 }
 
 #[cfg(test)]
@@ -207,6 +210,24 @@ mod tests {
         assert!(matches!(read(&masked(OpCode::Data(Data::Continue), b"x", true), 99), Err(Broken::Protocol(_))));
         let twice = [masked(OpCode::Data(Data::Text), b"a", false), text].concat();
         assert!(matches!(read(&twice, 99), Err(Broken::Protocol(_))));
+    }
+
+    #[test]
+    fn a_close_is_answered_with_its_own_code_or_the_standards() {
+        let cases: [(&[u8], Option<u16>); 8] = [
+            (b"", None),
+            (&[3, 232], Some(1000)),
+            (&[15, 160, b'b', b'y', b'e'], Some(4000)),
+            (&[3], Some(1002)),
+            (&[3, 237], Some(1002)),
+            (&[3, 236], Some(1002)),
+            (&[19, 136], Some(1002)),
+            (&[3, 232, 0xff], Some(1007)),
+        ];
+        for (payload, answer) in cases {
+            let close = masked(OpCode::Control(Control::Close), payload, true);
+            assert_eq!(read(&close, 99), Ok(vec![Incoming::Close(answer)]), "{payload:?}");
+        }
     }
 
     #[test]

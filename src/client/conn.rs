@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
-use super::{ClientOut, ClientSession, Deps, Drain, Place};
+use super::{ClientOut, ClientSession, Deps, Drain, Place, Places};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
@@ -39,6 +39,8 @@ const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
 /// Pieces handed to one write.
 const PIECES: usize = 64;
+/// Answers written one after the other to a reader whose accounts never rest; then others have their turn, and its task goes on with it.
+const ROUNDS: u32 = 16;
 /// What is read at once: requests are small.
 const READ_BYTES: usize = 4 << 10;
 /// Reads in one round.
@@ -87,7 +89,8 @@ pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, cloc
 }
 
 async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain, number: u64) {
-    deps.metrics.client_connections.inc();
+    // Given back however this ends.
+    let _counted = Places::counted_by(&deps.metrics.client_connections).take(usize::MAX);
     let Line { stream, read, waiting } = line;
     let conn = Conn::new(stream, Arc::clone(&deps), identity, clock, number);
     let close = conn.run(read, waiting, &drain).await;
@@ -104,7 +107,6 @@ async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock
         let user = user.iter().map(|user| ("user", (&**user).into()));
         user.chain(close.map(|(code, _)| ("code", u64::from(code.number()).into()))).collect()
     });
-    deps.metrics.client_connections.dec();
 }
 
 struct Conn {
@@ -204,6 +206,7 @@ impl Conn {
 
     /// Writes `out` and what there is to tell after it, as far as the socket takes it.
     fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
+        let mut rounds = 0;
         loop {
             let (now, fresh) = (self.clock.now(), out.frames.is_empty());
             if !state.is_blocked() {
@@ -229,6 +232,11 @@ impl Conn {
             };
             self.flush(state);
             if !state.is_writable() {
+                self.work.notify_one();
+                return;
+            }
+            rounds += 1;
+            if rounds == ROUNDS {
                 self.work.notify_one();
                 return;
             }
@@ -309,6 +317,7 @@ impl Conn {
                 return Some((CloseCode::Draining, "draining"));
             }
             let deadline = leave.map_or(deadline, |at| at.min(deadline));
+            let reads = !blocked && keys.is_none();
             let fresher = async {
                 match &mut keys {
                     Some(keys) => keys.await,
@@ -349,7 +358,12 @@ impl Conn {
                     }
                     self.pump(&mut state, out);
                 }
-                () = self.work.notified() => {}
+                () = self.work.notified() => {
+                    let mut state = self.state.lock();
+                    if state.is_writable() {
+                        self.pump(&mut state, ClientOut::default());
+                    }
+                }
                 () = self.clock.wait_until(deadline) => self.on_time(),
                 () = tokio::task::yield_now(), if !drained => {}
             }
@@ -393,12 +407,14 @@ impl Conn {
             return Ok(Next { deadline, blocked: false, hears: !rests && !session.is_pending() });
         }
         let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
-        if now.mono >= stall {
-            return Err(Some((CloseCode::WriteStall, "the socket took no byte in time")));
-        }
         // However slowly a client reads, it is told nothing beyond its right to be told.
-        match session.over(now) {
-            Some(close) => Err(Some(close)),
+        let stalled = || (now.mono >= stall).then_some((CloseCode::WriteStall, "the socket took no byte in time"));
+        match session.over(now).or_else(stalled) {
+            Some(close) => {
+                // All that the socket has begun to take is one frame.
+                state.tail.truncate(1);
+                Err(Some(close))
+            }
             None => Ok(Next { deadline: stall.min(now.mono.plus_ms(OVER_CHECK_MS)), blocked: true, hears: false }),
         }
     }
@@ -436,6 +452,7 @@ impl Conn {
         for taken in 0..TURN {
             let mut state = self.state.lock();
             let (now, mut out) = (self.clock.now(), ClientOut::default());
+            // Requests are answered in order: behind a token that waits for its keys, the others wait, too.
             let pending = state.session.as_ref().is_some_and(ClientSession::is_pending);
             if !state.is_writable() || now.mono < state.rest_until || pending {
                 return Ok(taken);

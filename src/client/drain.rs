@@ -70,7 +70,7 @@ mod tests {
             let mut shares: Vec<u64> = (0..clients).map(|_| drain.share_ms()).collect();
             shares.sort_unstable();
             assert!(shares.iter().all(|share| *share < 4_000));
-            let even = 4_000 / clients as u64;
+            let even = 4_000_u64.div_ceil(clients as u64);
             for ends in shares.windows(2) {
                 assert!(ends[1] - ends[0] <= 3 * even + 1, "{clients} clients, then none for {ends:?}");
             }

@@ -124,7 +124,7 @@ async fn without_the_revocations_of_the_last_run_nothing_starts() {
 async fn a_socket_that_takes_nothing_is_closed_too() {
     // Many accounts make a large snapshot; asked for again and again, and never read, it fills every buffer on the way.
     let account = |n| format!("[[accounts]]\nid = \"{n:0>64}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"alice\"]\n");
-    let accounts: String = (0..1_000).map(account).collect();
+    let accounts: String = (0..2_000).map(account).collect();
     let gateway = Gateway::start("", &accounts).await;
     let mut client = gateway.login(&gateway.token("alice")).await;
     client.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
@@ -144,6 +144,13 @@ async fn a_socket_that_takes_nothing_is_closed_too() {
     gateway.operate("revoke", r#"{"user": "alice"}"#).await;
     until("the close", async || gateway.metrics().await.contains("client_closes_total{code=\"4104\"} 1").then_some(())).await;
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    // It reads again. What the sockets held comes, the frame that was begun, the close, and nothing of what was to follow.
+    assert_eq!(client.closed().await, 4104);
+    let bytes = |line: &str| line.rsplit(' ').next().and_then(|bytes| bytes.parse::<u64>().ok());
+    let metrics = gateway.metrics().await;
+    let after = metrics.lines().find(|line| line.contains("client_bytes_total ")).and_then(bytes);
+    let told = after.zip(before.as_deref().and_then(bytes)).map(|(after, before)| after - before);
+    assert!(told.is_some_and(|told| told < 70_000), "{told:?} bytes were written after the token was revoked");
 }
 
 #[tokio::test]

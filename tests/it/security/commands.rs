@@ -120,7 +120,7 @@ async fn no_command_says_a_secret_and_no_answer_holds_one() {
     search("token", &said(&["token", "--sub", "alice", "--kid", "none", "--config", config]).await, &secrets);
     let token = said(&["token", "--sub", "alice", "--config", config]).await;
     search("token", &token, &secrets);
-    let token = token.lines().find(|line| line.split('.').count() == 3).unwrap().to_owned();
+    let token = token.lines().find(|line| line.split('.').count() == 3 && !line.contains(' ')).unwrap().to_owned();
     secrets.push(signature(&token));
 
     let args = [&["serve", "--config", config][..], &TRACE].concat();
@@ -130,6 +130,7 @@ async fn no_command_says_a_secret_and_no_answer_holds_one() {
     until("good and refused sessions", async || {
         let answer = http.get(format!("http://{listen}/v1/accounts")).bearer_auth(&token).send().await.unwrap();
         let text = answer.text().await.unwrap();
+        assert!(!text.contains("TOKEN_INVALID"), "{text}");
         (text.matches("\"state\":\"live\"").count() >= 4 && text.contains("\"auth_failed\"")).then_some(())
     })
     .await;
@@ -152,7 +153,7 @@ async fn no_command_says_a_secret_and_no_answer_holds_one() {
 
     serve.signal("TERM");
     let (_, said) = serve.ended().await;
-    assert!(said.len() > 10_000, "it logs everything");
+    assert!(said.len() > 1_000, "it logs everything");
     search("serve", &said, &secrets);
     simulated.process.signal("TERM");
     let (_, said) = simulated.process.ended().await;

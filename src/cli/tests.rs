@@ -11,13 +11,18 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
-fn a_health_address_is_plain_http_with_defaults() {
-    let ready = |authority: &str| Ok(Target { authority: authority.into(), path: "/health/ready".into() });
-    assert_eq!(target("http://127.0.0.1:9090/health/ready"), ready("127.0.0.1:9090"));
-    assert_eq!(target("http://gateway"), ready("gateway:80"));
-    assert_eq!(target("http://[::1]:9090/"), ready("[::1]:9090"));
-    assert_eq!(target("http://g:1/health/live?x=1"), Ok(Target { authority: "g:1".into(), path: "/health/live?x=1".into() }));
-    for wrong in ["https://gateway:9090/", "gateway:9090", "", "ftp://x/", "http://"] {
+fn a_health_address_has_defaults_and_may_be_encrypted() {
+    let of = |tls, host: &str, port: u16, path: &str| {
+        let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Ok(Target { tls, host: host.into(), authority, path: path.into() })
+    };
+    let ready = |host, port| of(false, host, port, "/health/ready");
+    assert_eq!(target("http://127.0.0.1:9090/health/ready"), ready("127.0.0.1", 9090));
+    assert_eq!(target("http://gateway"), ready("gateway", 80));
+    assert_eq!(target("http://[::1]:9090/"), ready("::1", 9090));
+    assert_eq!(target("http://g:1/health/live?x=1"), of(false, "g", 1, "/health/live?x=1"));
+    assert_eq!(target("https://gateway:9090/"), of(true, "gateway", 9090, "/health/ready"));
+    for wrong in ["gateway:9090", "", "ftp://x/", "http://"] {
         assert!(target(wrong).is_err(), "{wrong}");
     }
 }

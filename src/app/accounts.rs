@@ -16,7 +16,7 @@ use crate::model::{AccountIdx, AccountKey, AccountState, Channel, Filter, Reason
 use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
 use crate::venue::conn::{self, Ask, Net};
-use crate::venue::link::{Link, LinkParts, Vitals};
+use crate::venue::link::{Link, LinkParts};
 use crate::venue::{Connector, Shared};
 
 /// Asks waiting for one connection; more than a few mean that it hangs, and then the newest add nothing.
@@ -45,7 +45,6 @@ struct Connection {
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
     ended: CancellationToken,
-    vitals: Arc<Vitals>,
 }
 
 impl Accounts {
@@ -139,7 +138,7 @@ impl Accounts {
             seed: fastrand::u64(..),
         });
         let (asks, receiver) = mpsc::channel(ASKS);
-        let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
+        let stop = self.tasks.stop_token().child_token();
         let run = conn::run(link, self.clock, self.net.clone(), receiver, stop.clone());
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
@@ -150,7 +149,7 @@ impl Accounts {
             }
             run.await;
         });
-        Connection { asks, stop, ended, vitals }
+        Connection { asks, stop, ended }
     }
 
     /// Reads secrets from their sources again; an account whose secrets changed is told.
@@ -214,11 +213,9 @@ impl Accounts {
         }
     }
 
-    /// Every account with its vitals.
-    pub(super) fn each(&self) -> Vec<(AccountIdx, AccountKey, Option<Arc<Vitals>>)> {
-        let running = self.running.lock();
-        let each = running.values().map(|a| (a.idx, key(&a.config), a.connection.as_ref().map(|c| Arc::clone(&c.vitals))));
-        each.collect()
+    /// Every account.
+    pub(super) fn each(&self) -> Vec<AccountIdx> {
+        self.running.lock().values().map(|account| account.idx).collect()
     }
 }
 

@@ -6,6 +6,8 @@ mod accounts;
 mod keys;
 mod operator;
 mod reload;
+mod revoked;
+mod sealed;
 mod state;
 mod traces;
 
@@ -20,8 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
-use crate::client::conn::Drain;
-use crate::client::{Deps, Limits};
+use crate::client::{Deps, Drain, Limits, begin_series};
 use crate::config::{Config, OtlpConfig};
 use crate::hub::Hub;
 use crate::metrics::{Metrics, ResultLabels};
@@ -30,10 +31,9 @@ use crate::server::{self, Certificate, DoorLimits, Doors, Front, TlsFiles, admin
 use crate::store::Store;
 use crate::venue::conn::Net;
 use accounts::Accounts;
+use revoked::RevokedFile;
 use state::StateFile;
 
-/// Clients are asked to come back within this time, spread over it.
-const RECONNECT_WITHIN_MS: u64 = 5_000;
 /// How often secrets and certificates in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
 /// How often the state file is written.
@@ -73,6 +73,8 @@ struct Gateway {
     fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
     state: Option<StateFile>,
+    /// `None`: revocations end with the process.
+    revoked: Option<RevokedFile>,
     server: ArcSwap<server::Config>,
     /// The operator token's settings, fixed at the start.
     admin: server::Config,
@@ -90,7 +92,9 @@ impl App {
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
         let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
+        let revoked = config.state_dir.as_deref().map(RevokedFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
+        begin_series(&metrics);
         metrics.process.start_time_seconds.set(clock.now().unix.0 as f64 / 1000.0);
         let store = Store::new(new_epoch(&clock), Arc::clone(&metrics));
         let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));
@@ -99,9 +103,10 @@ impl App {
         let net = Net::new(client_tls(config.upstream_ca_file.as_deref()).context("upstream.ca_file")?)
             .context("the HTTP client cannot be made")?;
         let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone(), net.clone());
-        let access = Arc::new(ArcSwap::from_pointee(make_access(Access::new(&config.access))?));
-        let (clients, drain) =
-            (Tasks::new(), Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS });
+        let access = make_access(Access::new(&config.access))?;
+        revoked.as_ref().map_or(Ok(()), |file| file.recall(access.revocations(), clock.now().unix))?;
+        let access = Arc::new(ArcSwap::from_pointee(access));
+        let (clients, drain) = (Tasks::new(), Drain::default());
         let deps = Deps {
             hub: Arc::clone(&hub),
             access: Arc::clone(&access),
@@ -132,6 +137,7 @@ impl App {
             fetching: CancellationToken::new().into(),
             file: config.file.clone(),
             state,
+            revoked,
             server: ArcSwap::from_pointee(config.server.clone()),
             admin: config.server,
             upstream_ca_file: config.upstream_ca_file,
@@ -181,7 +187,7 @@ impl Gateway {
     fn spawn_core(self: &Arc<Self>, front: TcpListener, admin: TcpListener) {
         self.trace();
         let routes = server::routes(Arc::clone(&self.front));
-        let (accepting, doors) = (self.drain.begun.clone(), Arc::clone(&self.front.doors));
+        let (accepting, doors) = (self.drain.token().clone(), Arc::clone(&self.front.doors));
         self.core.spawn("clients' listener", Policy::Fatal, {
             let (gateway, serve) = (Arc::clone(self), server::serve(front, routes, self.clients.clone(), accepting, doors));
             async move {
@@ -246,10 +252,13 @@ impl Gateway {
     }
 
     async fn drain(&self) {
-        let limit = Duration::from_millis(self.server.load().drain_ms);
-        tracing::info!(clients = self.clients.running(), limit_ms = limit.as_millis() as u64, "draining");
+        let settings = self.server.load();
+        let (limit, clients) = (Duration::from_millis(settings.drain_ms), self.clients.running());
+        // The last to be closed has as long again to say goodbye.
+        let spread_ms = settings.drain_spread_ms.min(settings.drain_ms / 2);
+        tracing::info!(clients, limit_ms = settings.drain_ms, spread_ms, "draining");
         self.stop.cancel(); // readiness reads it
-        self.drain.begun.cancel();
+        self.drain.begin(clients, spread_ms);
         self.clients.stop();
         if tokio::time::timeout(limit, self.clients.wait()).await.is_err() {
             tracing::warn!(clients = self.clients.running(), "clients cut at the end of the drain");

@@ -27,10 +27,16 @@ pub enum Broken {
 #[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// Opcode and content of a fragmented message.
+    /// How much of the buffer is taken already.
+    at: usize,
+    /// Opcode and content of a fragmented message, and how many of its fragments held nothing.
     message: Option<(u8, Vec<u8>)>,
+    empty: usize,
     max_bytes: usize,
 }
+
+/// Fragments of a message that hold nothing: they cost work that no bound on its size sees. Nobody has a use for more than a few.
+const MAX_EMPTY: usize = 16;
 
 const CONTINUATION: u8 = 0x0;
 const TEXT: u8 = 0x1;
@@ -50,11 +56,13 @@ struct Head {
 impl Decoder {
     /// Messages of at most `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: Vec::new(), message: None, max_bytes }
+        Self { buffer: Vec::new(), at: 0, message: None, empty: 0, max_bytes }
     }
 
     /// Takes bytes in. Call [`Decoder::take_next`] until it gives nothing before feeding more: that bounds the buffer.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.at);
+        self.at = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -65,15 +73,15 @@ impl Decoder {
     pub fn take_next(&mut self) -> Result<Option<Incoming>, Broken> {
         loop {
             let Some(head) = self.head()? else { return Ok(None) };
-            let end = head.payload_at + head.length;
+            let (start, end) = (self.at + head.payload_at, self.at + head.payload_at + head.length);
             if self.buffer.len() < end {
                 return Ok(None);
             }
-            let mut payload = self.buffer[head.payload_at..end].to_vec();
+            let mut payload = self.buffer[start..end].to_vec();
             payload.iter_mut().zip(head.mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-            self.buffer.drain(..end);
-            if self.buffer.is_empty() {
-                self.buffer = Vec::new();
+            self.at = end;
+            if self.at == self.buffer.len() {
+                (self.buffer, self.at) = (Vec::new(), 0);
             }
             if let Some(incoming) = self.take(&head, payload)? {
                 return Ok(Some(incoming));
@@ -82,7 +90,7 @@ impl Decoder {
     }
 
     fn head(&self) -> Result<Option<Head>, Broken> {
-        let &[first, second, ref rest @ ..] = &self.buffer[..] else { return Ok(None) };
+        let &[first, second, ref rest @ ..] = &self.buffer[self.at..] else { return Ok(None) };
         let (is_final, opcode) = (first & 0x80 != 0, first & 0x0f);
         if first & 0x70 != 0 {
             return Err(Broken::Protocol("reserved bits are set"));
@@ -131,8 +139,10 @@ impl Decoder {
             (none, opcode) => *none = Some((opcode, payload)),
         }
         if !head.is_final {
-            return Ok(None);
+            self.empty += usize::from(head.length == 0);
+            return if self.empty > MAX_EMPTY { Err(Broken::Protocol("too many empty fragments")) } else { Ok(None) };
         }
+        self.empty = 0;
         let Some((opcode, content)) = self.message.take() else { return Ok(None) };
         if opcode == BINARY {
             return Ok(Some(Incoming::Binary(content)));
@@ -204,6 +214,17 @@ mod tests {
         let first = masked(OpCode::Data(Data::Text), &[b'a'; 60], false);
         let second = masked(OpCode::Data(Data::Continue), &[b'a'; 60], true);
         assert_eq!(read(&[first, second].concat(), 100), Err(Broken::TooLarge));
+    }
+
+    #[test]
+    fn empty_fragments_are_work_and_so_have_a_bound() {
+        let first = masked(OpCode::Data(Data::Text), b"", false);
+        let more = masked(OpCode::Data(Data::Continue), b"", false);
+        let last = masked(OpCode::Data(Data::Continue), b"hi", true);
+        let few = [first.clone(), more.repeat(MAX_EMPTY - 1), last].concat();
+        assert_eq!(read(&few.repeat(3), 100), Ok(vec![Incoming::Text("hi".into()); 3]), "each message has its own");
+        let many = [first, more.repeat(MAX_EMPTY)].concat();
+        assert_eq!(read(&many, 100), Err(Broken::Protocol("too many empty fragments")));
     }
 
     #[test]

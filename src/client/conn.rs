@@ -16,12 +16,11 @@ use bytes::{Buf, Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
-use super::{ClientOut, ClientSession, Deps, Place};
+use super::{ClientOut, ClientSession, Deps, Drain, Place};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
@@ -30,6 +29,11 @@ use crate::model::Mono;
 use crate::protocol::{CloseCode, wire_frame};
 use crate::runtime::Clock;
 
+/// For the conformance suite, which talks to an echo.
+const ECHO: bool = cfg!(feature = "echo");
+
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
@@ -39,22 +43,28 @@ const PIECES: usize = 64;
 const READ_BYTES: usize = 4 << 10;
 /// Reads in one round.
 const READS: usize = 8;
+/// Requests answered in one round, then it is the others' turn.
+const TURN: usize = 32;
+/// How long a client that asks for too much is not read. Its own socket fills meanwhile, which is what slows it.
+const REST_MS: u64 = 20;
+/// Rounds of reading while a connection says goodbye. Whoever goes on talking is not listened to forever.
+const FAREWELL_ROUNDS: usize = 64;
 /// How often a full socket's right to go on is looked at: revocations take effect within two seconds.
 const OVER_CHECK_MS: u64 = 500;
 /// How long a closed connection may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How a connection is told that the gateway goes away.
-#[derive(Debug, Clone)]
-pub struct Drain {
-    /// Fires when clients should be told.
-    pub begun: CancellationToken,
-    /// Within how many milliseconds clients should come back.
-    pub reconnect_within_ms: u64,
-}
-
 /// Why the gateway ends a connection; `None`: the peer is gone.
 type Close = Option<(CloseCode, &'static str)>;
+
+/// What a connection waits for.
+struct Next {
+    deadline: Mono,
+    /// The socket is full.
+    blocked: bool,
+    /// More requests may be read.
+    hears: bool,
+}
 
 /// What a connection brings from the listener.
 pub struct Line {
@@ -121,6 +131,8 @@ struct State {
     keys: Option<Fresher>,
     /// Close once the tail is written.
     close: Close,
+    /// Nothing is read until then.
+    rest_until: Mono,
     /// The venue frame behind the tail was read then.
     read_at: Option<Mono>,
     /// When the first of its frames was offered to the socket.
@@ -165,6 +177,7 @@ impl Conn {
             taken_bytes: stream.taken(),
             keys: None,
             close: None,
+            rest_until: now.mono,
             read_at: None,
             began: now.mono,
             span: deps.metrics.traces.open("client connection", || vec![("client", number.into())]),
@@ -193,8 +206,9 @@ impl Conn {
     fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
         loop {
             let (now, fresh) = (self.clock.now(), out.frames.is_empty());
-            // The socket is not full here: a stall can only begin now.
-            state.taken = now.mono;
+            if !state.is_blocked() {
+                state.taken = now.mono; // a stall can only begin now
+            }
             for text in out.frames {
                 state.tail.push_back(text.frame().clone());
             }
@@ -280,14 +294,21 @@ impl Conn {
         let mut decoder = Decoder::new(self.deps.limits.max_frame_bytes);
         decoder.feed(&read);
         drop(read);
+        // When the connection has to go, once the gateway drains.
+        let mut leave: Option<Mono> = None;
         loop {
-            if let Err(close) = self.take_requests(&mut decoder) {
-                return close;
-            }
-            let (deadline, blocked) = match self.next_step(&mut waiting, &mut keys) {
+            let drained = match self.take_requests(&mut decoder) {
+                Ok(taken) => taken < TURN,
+                Err(close) => return close,
+            };
+            let Next { deadline, blocked, hears } = match self.next_step(&mut waiting, &mut keys) {
                 Ok(next) => next,
                 Err(close) => return close,
             };
+            if leave.is_some_and(|at| at <= self.clock.now().mono) {
+                return Some((CloseCode::Draining, "draining"));
+            }
+            let deadline = leave.map_or(deadline, |at| at.min(deadline));
             let fresher = async {
                 match &mut keys {
                     Some(keys) => keys.await,
@@ -296,20 +317,14 @@ impl Conn {
             };
             tokio::select! {
                 biased;
-                () = drain.begun.cancelled() => {
-                    let mut state = self.state.lock();
-                    let (now, mut out) = (self.clock.now(), ClientOut::default());
-                    if let Some(session) = &mut state.session {
-                        session.on_drain(now, drain.reconnect_within_ms, &mut out);
-                    }
-                    self.pump(&mut state, out);
-                    return Some((CloseCode::Draining, "draining"));
-                }
+                () = drain.begun(), if leave.is_none() => leave = Some(self.announce(drain)),
                 // A peer that does not take its answers is not asked for more questions.
-                ready = self.stream.readable(), if !blocked => {
+                ready = self.stream.readable(), if hears && drained => {
                     if ready.is_err() || self.read(&mut decoder).is_break() {
                         return None;
                     }
+                    // A socket that is always readable never waits by itself.
+                    tokio::task::yield_now().await;
                     // A client that never pauses must not keep its deadlines from being heard.
                     if self.clock.now().mono >= deadline {
                         self.on_time();
@@ -336,16 +351,29 @@ impl Conn {
                 }
                 () = self.work.notified() => {}
                 () = self.clock.wait_until(deadline) => self.on_time(),
+                () = tokio::task::yield_now(), if !drained => {}
             }
         }
     }
 
-    /// What to wait for: a time, and whether the socket is full. `Err`: the connection is over.
+    /// Tells the client that the gateway goes away. Gives the time at which this connection has to.
+    fn announce(&self, drain: &Drain) -> Mono {
+        let within_ms = drain.share_ms();
+        let mut state = self.state.lock();
+        let (now, mut out) = (self.clock.now(), ClientOut::default());
+        if let Some(session) = &mut state.session {
+            session.on_drain(now, within_ms, &mut out);
+        }
+        self.pump(&mut state, out);
+        now.mono.plus_ms(within_ms)
+    }
+
+    /// What to wait for. `Err`: the connection is over.
     fn next_step(
         &self,
         waiting: &mut Option<Place>,
         keys: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    ) -> Result<(Mono, bool), Close> {
+    ) -> Result<Next, Close> {
         let mut state = self.state.lock();
         if let Some(fresher) = state.keys.take() {
             *keys = Some(Box::pin(fresher.wait()));
@@ -356,7 +384,13 @@ impl Conn {
         }
         let now = self.clock.now();
         if !state.is_blocked() {
-            return if state.close.is_some() { Err(state.close) } else { Ok((session.deadline(now), false)) };
+            if state.close.is_some() {
+                return Err(state.close);
+            }
+            let rests = now.mono < state.rest_until;
+            let deadline = session.deadline(now);
+            let deadline = if rests { deadline.min(state.rest_until) } else { deadline };
+            return Ok(Next { deadline, blocked: false, hears: !rests && !session.is_pending() });
         }
         let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
         if now.mono >= stall {
@@ -365,7 +399,7 @@ impl Conn {
         // However slowly a client reads, it is told nothing beyond its right to be told.
         match session.over(now) {
             Some(close) => Err(Some(close)),
-            None => Ok((stall.min(now.mono.plus_ms(OVER_CHECK_MS)), true)),
+            None => Ok(Next { deadline: stall.min(now.mono.plus_ms(OVER_CHECK_MS)), blocked: true, hears: false }),
         }
     }
 
@@ -397,29 +431,33 @@ impl Conn {
         std::ops::ControlFlow::Continue(())
     }
 
-    /// Answers complete requests, until the socket is full.
-    fn take_requests(&self, decoder: &mut Decoder) -> Result<(), Close> {
-        loop {
+    /// Answers complete requests, until the socket is full or it is the others' turn. Tells how many.
+    fn take_requests(&self, decoder: &mut Decoder) -> Result<usize, Close> {
+        for taken in 0..TURN {
             let mut state = self.state.lock();
-            if !state.is_writable() {
-                return Ok(());
+            let (now, mut out) = (self.clock.now(), ClientOut::default());
+            let pending = state.session.as_ref().is_some_and(ClientSession::is_pending);
+            if !state.is_writable() || now.mono < state.rest_until || pending {
+                return Ok(taken);
             }
             let incoming = match decoder.take_next() {
                 Ok(Some(incoming)) => incoming,
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(taken),
                 Err(Broken::TooLarge) => return Err(Some((CloseCode::FrameTooLarge, "the frame is too large"))),
                 Err(Broken::NotUtf8) => return Err(Some((CloseCode::ProtocolError, "the text is no UTF-8"))),
                 Err(Broken::Protocol(what)) => return Err(Some((CloseCode::ProtocolError, what))),
             };
-            let (now, mut out) = (self.clock.now(), ClientOut::default());
             let Some(session) = &mut state.session else { return Err(None) };
             match incoming {
+                Incoming::Text(text) if ECHO => state.tail.push_back(wire_frame(TEXT, text.as_bytes())),
+                Incoming::Binary(content) if ECHO => state.tail.push_back(wire_frame(BINARY, &content)),
                 Incoming::Text(text) => session.on_text(now, &text, &mut out),
                 Incoming::Ping(payload) => {
-                    session.on_heard(now);
-                    state.tail.push_back(wire_frame(PONG, &payload));
+                    if session.on_control(now, &mut out) {
+                        state.tail.push_back(wire_frame(PONG, &payload));
+                    }
                 }
-                Incoming::Pong => session.on_heard(now),
+                Incoming::Pong => _ = session.on_control(now, &mut out),
                 Incoming::Binary(_) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
                 Incoming::Close(code) => {
                     let payload = code.map(u16::to_be_bytes);
@@ -428,8 +466,12 @@ impl Conn {
                     return Err(None);
                 }
             }
+            if out.rest {
+                state.rest_until = now.mono.plus_ms(REST_MS);
+            }
             self.pump(&mut state, out);
         }
+        Ok(TURN)
     }
 
     /// Writes what is left and a close frame, then waits for the peer's: a reset must not overtake them.
@@ -454,10 +496,18 @@ impl Conn {
         }
         self.stream.shut_down();
         let mut decoder = Decoder::new(READ_BYTES);
-        while self.stream.readable().await.is_ok() {
-            if self.read(&mut decoder).is_break() || matches!(decoder.take_next(), Ok(Some(Incoming::Close(_))) | Err(_)) {
+        for _ in 0..FAREWELL_ROUNDS {
+            if self.stream.readable().await.is_err() || self.read(&mut decoder).is_break() {
                 return;
             }
+            loop {
+                match decoder.take_next() {
+                    Ok(Some(Incoming::Close(_))) | Err(_) => return,
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                }
+            }
+            tokio::task::yield_now().await;
         }
     }
 }

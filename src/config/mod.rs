@@ -15,6 +15,7 @@ mod sections;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::venue::{VENUES, Venue};
@@ -106,6 +107,32 @@ impl Config {
         // It stands with the other limits of connections, and is kept where users are known.
         config.access.max_connections_per_user = config.server.max_connections_per_user;
         config
+    }
+}
+
+/// How to ask the gateway itself whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminDoor {
+    pub listen: SocketAddr,
+    /// The certificate it shows, as PEM, the leaf first. `None`: it speaks plain text.
+    pub cert_file: Option<PathBuf>,
+}
+
+impl AdminDoor {
+    /// Reads this and nothing else: a health check must not fail over a mistake that the running gateway does not know of yet.
+    ///
+    /// # Errors
+    /// The configuration cannot be read, or these keys are wrong.
+    pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        let env: BTreeMap<String, String> = env.into_iter().collect();
+        let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
+        let root = layers::read(file, &env).map_err(fail)?;
+        let reader = Reader::new(env);
+        let server = reader.root(root).section("server");
+        let (listen, cert_file) = server.map(sections::admin_door).unwrap_or_default();
+        let (problems, _) = reader.finish();
+        let listen = listen.unwrap_or(server::Config::default().admin_listen);
+        if problems.is_empty() { Ok(Self { listen, cert_file }) } else { Err(fail(problems)) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sections that are not accounts: listeners, access, logs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
@@ -72,6 +72,7 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
         request_burst: count(&mut s, "request_burst", 1..=100_000, d.request_burst),
         write_stall_ms: s.integer("write_stall_ms", MS).unwrap_or(d.write_stall_ms),
         drain_ms: s.integer("drain_ms", 0..=300_000).unwrap_or(d.drain_ms),
+        drain_spread_ms: s.integer("drain_spread_ms", 0..=300_000).unwrap_or(d.drain_spread_ms),
         ping_interval_ms: s.integer("ping_interval_ms", LONG_MS).unwrap_or(d.ping_interval_ms),
         admin_token: s.secret("admin_token"),
     };
@@ -80,6 +81,12 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
     }
     s.finish();
     config
+}
+
+/// Where operators connect, and the certificate shown there.
+pub(super) fn admin_door(mut s: Section<'_>) -> (Option<SocketAddr>, Option<PathBuf>) {
+    let listen = s.address("admin_listen");
+    (listen, s.section("admin_tls").and_then(|mut tls| tls.text("cert_file")).map(PathBuf::from))
 }
 
 /// IP addresses.

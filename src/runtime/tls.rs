@@ -5,9 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use simple_asn1::ASN1Block;
 
 /// Why TLS cannot be set up. Names files, never their content.
@@ -45,6 +47,62 @@ pub fn client_tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError>
         }
     }
     Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// What our own listener is checked against, asked on this machine, where its certificate's names do not help: it must show the very
+/// certificate that stands first in `cert_file`, and hold its key. Neither names nor dates are looked at. Call after
+/// [`install_crypto`](super::install_crypto).
+///
+/// # Errors
+/// The file gives no certificate.
+pub fn own_tls(cert_file: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let leaf = certificates(cert_file)?.swap_remove(0);
+    let provider = CryptoProvider::get_default().expect("the process's cryptography is installed first");
+    let own = Own { leaf, algorithms: provider.signature_verification_algorithms };
+    let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(own));
+    Ok(Arc::new(config.with_no_client_auth()))
+}
+
+/// One certificate and no other.
+#[derive(Debug)]
+struct Own {
+    leaf: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Own {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _chain: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *shown == self.leaf { Ok(ServerCertVerified::assertion()) } else { Err(CertificateError::UnknownIssuer.into()) }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
 }
 
 /// What a listener shows: a chain with the leaf first, and its key, both PEM. Call after [`install_crypto`](super::install_crypto).

@@ -150,6 +150,18 @@ impl Doors {
         Some(Entry { _seat: Some(seat) })
     }
 
+    /// Does the peer speak for many?
+    pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.limits.load().trusts(peer)
+    }
+
+    /// The address a request is counted for. `None`: a trusted proxy speaks for nobody in particular.
+    pub(super) fn client(&self, peer: IpAddr, forwarded: Option<IpAddr>) -> Option<IpAddr> {
+        let limits = self.limits.load();
+        let client = if limits.trusts(peer) { forwarded.filter(|client| !limits.trusts(*client)) } else { Some(peer) };
+        client.map(counted)
+    }
+
     /// A seat for the address that a trusted proxy speaks for; `None` where it has too many.
     pub(super) fn enter_behind(&self, proxy: IpAddr, client: Option<IpAddr>) -> Option<Entry> {
         let limits = self.limits.load();

@@ -90,6 +90,7 @@ impl Ledger {
             reconnect_count: 0,
             resync_count: 0,
             last_confirmed: None,
+            proof: Arc::default(),
             gsn,
         };
         Self {

@@ -12,13 +12,11 @@ mod table;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
-use crate::metrics::{AccountLabels, Metrics, StateLabels};
+use crate::metrics::{AccountLabels, Metrics, StateLabels, VenueLabels};
 use crate::model::{
     AccountIdx, AccountKey, AccountRecord, AccountState, Balance, Changes, Channel, Filter, Now, Reason, VenueEvent, Verdict,
 };
+use crate::sync::{Mutex, Notify};
 use ledger::{Commit, Ledger};
 use recency::Recency;
 
@@ -73,11 +71,12 @@ impl Store {
             inner.accounts.push(Some(Ledger::new(key, enabled, max_rows, gsn, now.unix)));
             AccountIdx(idx)
         };
-        self.publish_state(idx, None);
-        // From zero on: a counter that begins with its first correction hides it from rates.
         if let Some(record) = self.record(idx) {
+            // From the start at zero: an alert on their increase must see the first.
             _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(&record.key));
+            _ = self.metrics.venue_decode_errors.get_or_create(&VenueLabels { venue: record.key.venue });
         }
+        self.publish_state(idx, None);
         self.ring();
         idx
     }
@@ -91,6 +90,7 @@ impl Store {
                 self.metrics.venue_state.remove(&state_labels(&ledger.key, state));
             }
             self.metrics.venue_age_seconds.remove(&account_labels(&ledger.key));
+            self.metrics.venue_drift_rows.remove(&account_labels(&ledger.key));
         }
         self.ring();
     }
@@ -150,7 +150,7 @@ impl Store {
         self.metrics.store_commits.inc();
         self.metrics.store_rows.inc_by(rows as i64);
         if let (Some(key), true) = (&key, drift > 0) {
-            self.metrics.venue_drift_rows.get_or_create(&account_labels(key)).inc_by(drift);
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(key)).inc_by(drift);
         }
         if let (Some(key), true) = (&key, traced) {
             self.metrics.traces.committed(now.mono.0, gsn, key.venue, &key.account);

@@ -4,7 +4,6 @@
 //! connection leaves behind in the store, and that all events of one message become one commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::metrics::traces::Open;
 use crate::metrics::{FrameLabels, Metrics, ReasonLabels, VenueLabels};
-use crate::model::{AccountIdx, AccountState, Mono, Now, Reason, ReasonCode, VenueEvent};
+use crate::model::{AccountIdx, AccountState, Mono, Now, Proof, Reason, ReasonCode, VenueEvent};
 use crate::store::Store;
 
 /// First and longest wait between attempts after a plain failure. The first keeps an outage of one frame short; the longest is
@@ -55,19 +54,6 @@ pub enum DialError {
     BadAddress,
 }
 
-/// What others may read of a link at any time.
-#[derive(Debug, Default)]
-pub struct Vitals {
-    last_proof: AtomicU64,
-}
-
-impl Vitals {
-    /// The last proof of life, `None` before the first.
-    pub fn last_proof(&self) -> Option<Mono> {
-        Some(self.last_proof.load(Ordering::Relaxed)).filter(|t| *t > 0).map(Mono)
-    }
-}
-
 /// See the module.
 pub struct Link {
     idx: AccountIdx,
@@ -76,7 +62,8 @@ pub struct Link {
     metrics: Arc<Metrics>,
     connector: Arc<dyn Connector>,
     host: Arc<Mutex<HostBudget>>,
-    vitals: Arc<Vitals>,
+    /// The account's, for the readers of its record. `None`: the account is gone, and nobody reads.
+    proof: Option<Arc<Proof>>,
     rng: fastrand::Rng,
     phase: Phase,
     /// Failed attempts in a row, by what they ask for.
@@ -115,12 +102,12 @@ impl Link {
     pub fn new(parts: LinkParts) -> Self {
         Self {
             idx: parts.idx,
+            proof: parts.store.record(parts.idx).map(|record| Arc::clone(&record.proof)),
             name: (parts.venue.name, parts.account),
             store: parts.store,
             metrics: parts.metrics,
             connector: parts.connector,
             host: parts.host,
-            vitals: Arc::default(),
             rng: fastrand::Rng::with_seed(parts.seed),
             phase: Phase::Waiting { until: Mono::default() },
             failures: 0,
@@ -130,11 +117,6 @@ impl Link {
             span: tracing::Span::none(),
             open: None,
         }
-    }
-
-    /// What others may read at any time.
-    pub fn vitals(&self) -> Arc<Vitals> {
-        Arc::clone(&self.vitals)
     }
 
     /// The base address for this account's calls.
@@ -389,7 +371,7 @@ impl Link {
     }
 
     fn prove(&self, now: Now) {
-        self.vitals.last_proof.store(now.mono.0.max(1), Ordering::Relaxed);
+        self.proof.iter().for_each(|proof| proof.give(now));
     }
 
     /// A connection, or the attempt to make one, is over.

@@ -37,12 +37,7 @@ impl Drop for Gateway {
 }
 
 fn gateway() -> Gateway {
-    gateway_with(&[])
-}
-
-fn gateway_with(variables: &[(&str, &str)]) -> Gateway {
     let mut process = program()
-        .envs(variables.iter().copied())
         .args(["serve", "--log-format", "json"])
         .env("BALANCE_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
         .env("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", "127.0.0.1:0")
@@ -224,28 +219,4 @@ fn an_operators_port_in_use_is_one_sentence_and_70() {
     let told: Vec<_> = said.lines().filter(|line| line.starts_with("balance-gateway: ")).collect();
     assert_eq!(code, Some(70), "{said}");
     assert!(matches!(told[..], [line] if line.contains("server.admin_listen") && line.contains(&address)), "{said}");
-}
-
-#[test]
-fn health_asks_an_encrypted_listener_and_trusts_only_whom_it_is_told_to() {
-    let dir = TempDir::new().unwrap();
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, certified.cert.pem()).unwrap();
-    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let gateway = gateway_with(&[
-        ("BALANCE_GATEWAY__SERVER__ADMIN_TLS__CERT_FILE", cert.to_str().unwrap()),
-        ("BALANCE_GATEWAY__SERVER__ADMIN_TLS__KEY_FILE", key.to_str().unwrap()),
-    ]);
-    let port = gateway.admin.rsplit(':').next().unwrap();
-    let health = |url: String, trusted: bool| {
-        let mut command = program();
-        command.arg("health").env("BALANCE_GATEWAY_HEALTH_URL", url);
-        ended(if trusted { command.env("BALANCE_GATEWAY_HEALTH_CA_FILE", &cert) } else { &mut command })
-    };
-    assert_eq!(health(format!("https://localhost:{port}"), true).0, Some(0));
-    for (url, trusted) in [("https://localhost", false), ("https://127.0.0.1", true), ("http://localhost", true)] {
-        let (code, said) = health(format!("{url}:{port}"), trusted);
-        assert!(code == Some(1) && said.lines().count() == 1, "{url}: {said}");
-    }
 }

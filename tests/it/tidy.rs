@@ -18,10 +18,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("runtime", &["model"]),
     ("protocol", &["model"]),
     ("access", &["model"]),
-    ("store", &["model", "metrics"]),
+    ("sync", &[]),
+    ("store", &["model", "metrics", "sync"]),
     // The parent's contracts and drivers; a venue's own folder has a rule of its own.
     ("venue", &["model", "store", "metrics", "runtime"]),
-    ("hub", &["model", "protocol", "store", "metrics"]),
+    ("hub", &["model", "protocol", "store", "metrics", "sync"]),
     ("client", &["model", "protocol", "access", "hub", "metrics", "runtime"]),
     ("server", &["client", "access", "protocol", "model", "hub", "store", "metrics", "runtime"]),
     ("sim", &["model", "venue", "runtime"]),

@@ -6,6 +6,7 @@ pub mod client;
 pub mod picture;
 pub mod process;
 pub mod terminal;
+pub mod wire;
 pub mod world;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@ use crate::support::picture::svg;
 use crate::support::poll;
 use crate::support::process::Process;
 use crate::support::terminal::Terminal;
+use crate::support::wire::Wire;
 use crate::support::world::{World, file, given};
 
 const ESCAPE: &str = "\u{1b}";
@@ -94,6 +95,37 @@ fn deposit(asset: &str, amount: &str) -> Move {
 }
 
 #[tokio::test]
+async fn a_frame_lost_on_the_way_is_noticed_and_made_good() {
+    let world = World::of(given("moonbase")).await;
+    let wire = Wire::to(world.addr).await;
+    let (url, token) = (format!("ws://{}/v1/ws", wire.addr), world.token("alice"));
+    let terminal = Terminal::start(&["watch", "--url", &url, "--token", &token], &[], 150, 30);
+    terminal.shows("✓ complete").await;
+    wire.lose_next("\"type\":\"update\"");
+    world.set("1000004", "USDT", "11.25");
+    poll("the frame is lost", async || (!wire.loses()).then_some(())).await;
+    assert!(!terminal.text().contains("11.25"));
+    world.set("1000004", "ETH", "33.75");
+    terminal.until("both are there", |screen| screen.contains("11.25") && screen.contains("33.75")).await;
+    terminal.shows("✓ complete").await;
+    assert_eq!(world.metric("client_connections").await, 1.0);
+}
+
+#[tokio::test]
+async fn silence_is_told_and_ends_in_another_connection() {
+    let world = World::new("heartbeat_ms = 1000", vec![given("moonbase")]).await;
+    let wire = Wire::to(world.addr).await;
+    let (url, token) = (format!("ws://{}/v1/ws", wire.addr), world.token("alice"));
+    let terminal = Terminal::start(&["watch", "--url", &url, "--token", &token], &[], 150, 30);
+    terminal.shows("✓ complete").await;
+    wire.freeze(true);
+    terminal.until("silent", |screen| screen.contains("○ silent") && !screen.contains("● live")).await;
+    terminal.until("given up", |screen| screen.contains("resuming")).await;
+    wire.freeze(false);
+    terminal.shows("✓ complete").await;
+}
+
+#[tokio::test]
 async fn keys_find_sort_fold_and_change_the_view() {
     let world = World::of(given("moonbase")).await;
     let mut terminal = watch(&world, &[], 120, 24);
@@ -113,7 +145,7 @@ async fn keys_find_sort_fold_and_change_the_view() {
     terminal.hides("sort by the next column").await;
     terminal.press("\t");
     terminal.shows("✓ complete").await;
-    terminal.shows("Asset / account").await;
+    terminal.shows("▸ USDT").await;
     terminal.press("\t");
     terminal.shows("Reconnects").await;
     terminal.press("1 ");
@@ -256,10 +288,9 @@ async fn the_picture_in_the_documentation_can_be_made_anew() {
     let faults = demo.line("the controls", |line| after(line, "faults ")).await;
     let token = demo.line("the token", |line| after(line, "TOKEN=")).await;
     let env = [("BALANCE_GATEWAY_TOKEN", &*token)];
-    let mut views = [("dark", 1), ("light", 2)].map(|(theme, view)| {
-        let mut terminal = Terminal::start(&["watch", "--url", &url, "--theme", theme], &env, 140, 36);
-        terminal.press(&view.to_string());
-        (theme, terminal)
+    let views = ["dark", "light"].map(|theme| {
+        let args = ["watch", "--url", &url, "--theme", theme];
+        (theme, Terminal::start(&args, &env, 140, 36))
     });
     for (_, terminal) in &views {
         terminal.until("money has moved", |screen| screen.matches(['▲', '▼']).count() >= 9).await;
@@ -272,7 +303,7 @@ async fn the_picture_in_the_documentation_can_be_made_anew() {
     let folder = if std::env::var_os("UPDATE_IMAGES").is_some() { "docs/images" } else { "target/images" };
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::create_dir_all(&folder).unwrap();
-    for (theme, terminal) in &mut views {
+    for (theme, terminal) in &views {
         terminal.until("one is stale", |screen| screen.contains("stale 3s: ")).await;
         let picture = terminal.ask(|screen| svg(screen, theme, "balance-gateway watch"));
         assert!(picture.contains("INCOMPLETE") && picture.contains("▁"));

@@ -22,9 +22,9 @@ use crate::runtime::Backoff;
 
 /// First and longest wait between two attempts.
 const BACKOFF_MS: (u64, u64) = (250, 10_000);
-/// Until a connection stands, and until it has brought rows.
+/// Until a connection stands, and until it has brought the rows that were asked for.
 const CONNECT_MS: u64 = 10_000;
-const FIRST_ROWS_MS: u64 = 15_000;
+const ROWS_MS: u64 = 15_000;
 /// Heartbeats' time without a word after which rows count as unproven, and after which the connection is given up.
 const SILENT_AFTER: f64 = 1.5;
 const DEAD_AFTER: f64 = 2.5;
@@ -105,6 +105,8 @@ struct Conn {
     resyncs: u32,
     /// When the first rows came.
     live_since: Option<Instant>,
+    /// A snapshot was asked for, and is to be here by then.
+    rows_due: Option<Instant>,
     /// When to look for a new token.
     renew_at: Option<Instant>,
     reconnect_within_ms: Option<u64>,
@@ -201,6 +203,7 @@ impl Feed<'_> {
             heartbeat_ms: HEARTBEAT_MS,
             resyncs: 0,
             live_since: None,
+            rows_due: None,
             renew_at: None,
             reconnect_within_ms: None,
             silent: false,
@@ -223,14 +226,12 @@ impl Feed<'_> {
                 return Ok(lost(error));
             }
         }
-        let first_rows = Instant::now() + Duration::from_millis(FIRST_ROWS_MS);
+        conn.rows_due = Some(Instant::now() + Duration::from_millis(ROWS_MS));
         let mut heard = Instant::now();
         loop {
             let bound = if conn.silent { DEAD_AFTER } else { SILENT_AFTER };
-            let mut deadline = heard + Duration::from_millis(conn.heartbeat_ms).mul_f64(bound);
-            if conn.live_since.is_none() {
-                deadline = deadline.min(first_rows);
-            }
+            let quiet_until = heard + Duration::from_millis(conn.heartbeat_ms).mul_f64(bound);
+            let deadline = conn.rows_due.map_or(quiet_until, |due| due.min(quiet_until));
             let renew_at = conn.renew_at.unwrap_or(deadline + Duration::from_secs(1));
             tokio::select! {
                 biased;
@@ -243,7 +244,7 @@ impl Feed<'_> {
                             return Ok(end);
                         }
                     }
-                    Err(_) if conn.live_since.is_none() => return Ok(lost("no rows in time")),
+                    Err(_) if conn.rows_due.is_some_and(|due| due <= deadline) => return Ok(lost("no rows in time")),
                     Err(_) if conn.silent => return Ok(lost("nothing was heard for too long")),
                     Err(_) => {
                         conn.silent = true;
@@ -263,7 +264,7 @@ impl Feed<'_> {
     ) -> anyhow::Result<Option<End>> {
         if conn.silent {
             conn.silent = false;
-            self.link(Link::Live).await;
+            self.link(if conn.rows_due.is_none() { Link::Live } else { Link::Connecting }).await;
         }
         match message {
             Some(Ok(Message::Text(text))) => self.frame(cursor, conn, &text).await,
@@ -302,7 +303,7 @@ impl Feed<'_> {
             Taken::Nothing => Ok(None),
             Taken::Gap => self.resync(conn).await,
             Taken::Batch(batch) => {
-                let first = conn.live_since.is_none();
+                let first = conn.rows_due.take().is_some();
                 conn.live_since.get_or_insert_with(Instant::now);
                 // The rows go first: they are live only with these.
                 let told = self.tell.send(Told::Batch(batch)).await.is_ok() && (!first || self.link(Link::Live).await);
@@ -317,7 +318,7 @@ impl Feed<'_> {
             return Ok(Some(lost("frames keep missing")));
         }
         // Until the snapshot is here no row is proven.
-        conn.live_since = None;
+        conn.rows_due = Some(Instant::now() + Duration::from_millis(ROWS_MS));
         self.link(Link::Connecting).await;
         let request = json!({ "type": "resync", "id": "resync", "channel": CHANNEL });
         Ok(send(conn, request).await.err().map(lost))

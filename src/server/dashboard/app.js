@@ -1226,7 +1226,7 @@ var Details = class {
       {},
       el("td", {}, ago(now - ts)),
       el("td", { class: "number" }, total ?? "—"),
-      el("td", { class: "number" }, delta === void 0 ? "" : delta.startsWith("-") ? delta : `+${delta}`),
+      el("td", { class: "number" }, changeOf(delta)),
       el("td", {}, cause?.description ?? cause?.type ?? "")
     ));
     const heads = ["When", "Total", "Change", "Cause"].map((title) => el("th", { scope: "col" }, title));
@@ -1237,6 +1237,11 @@ var Details = class {
     );
   }
 };
+function changeOf(delta) {
+  if (delta === void 0) return "";
+  if (decimal_exports.isZero(delta)) return "none";
+  return delta.startsWith("-") ? delta : `+${delta}`;
+}
 
 // src/grid.ts
 var OVERSCAN = 8;

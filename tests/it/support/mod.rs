@@ -7,6 +7,7 @@ pub mod contract;
 pub mod picture;
 pub mod process;
 pub mod terminal;
+pub mod wire;
 pub mod world;
 
 use std::time::Duration;

@@ -66,7 +66,7 @@ pub fn svg(screen: &Screen, theme: &str, title: &str) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{title}\">\n\
          <style>text{{font:{TYPE}px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}}\
-         .b{{font-weight:600}}.i{{font-style:italic}}.f{{opacity:.6}}.u{{text-decoration:underline}}</style>\n\
+         .b{{font-weight:600}}.i{{font-style:italic}}.f{{opacity:.6}}rect{{shape-rendering:crispEdges}}</style>\n\
          <rect x=\".5\" y=\".5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"9\" fill=\"{ground}\" stroke=\"{edge}\"/>\n\
          <path d=\"M1 {BAR}V9.5a8.5 8.5 0 0 1 8.5-8.5H{:.1}a8.5 8.5 0 0 1 8.5 8.5V{BAR}z\" fill=\"{bar}\"/>\n",
         width - 1.0,

@@ -124,6 +124,9 @@ impl List {
             }
             list.name_width = list.name_width.max(if state.query.view == View::Asset { columns(&group.title) } else { 0 });
             let folded = group.folded || state.query.view == View::Status;
+            if let Some(only) = group.sample.filter(|_| group.rows == 1 && state.query.view == View::Asset) {
+                list.wallet_width = list.wallet_width.max(columns(&state.entries.all[only].row.account));
+            }
             list.groups.push(group);
             if folded {
                 continue;

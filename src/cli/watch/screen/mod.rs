@@ -14,11 +14,14 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Stdout, stdout};
+use std::io::{self, BufWriter, Stdout, stdout};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
 use crossterm::{cursor, execute};
 use futures_util::StreamExt;
 use ratatui::Terminal;
@@ -42,7 +45,7 @@ const KEYS_MS: u64 = 16;
 const AGES_MS: u64 = 500;
 
 /// The terminal, taken. Gives it back when dropped, and before a panic is told.
-pub(super) struct Screen(Terminal<CrosstermBackend<Stdout>>);
+pub(super) struct Screen(Terminal<CrosstermBackend<BufWriter<Stdout>>>);
 
 impl Screen {
     /// Takes the terminal: raw mode, the other screen, no cursor.
@@ -54,7 +57,7 @@ impl Screen {
         }));
         enable_raw_mode()?;
         let entered = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+            .and_then(|()| Terminal::new(CrosstermBackend::new(BufWriter::new(stdout()))));
         match entered {
             Ok(terminal) => Ok(Self(terminal)),
             Err(error) => {
@@ -73,7 +76,7 @@ impl Drop for Screen {
 
 /// Harmless where it was given back before. A terminal that is gone wants nothing back.
 fn give_back() {
-    let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
 }
 
@@ -112,7 +115,10 @@ pub(super) async fn run(
             () = sleep_until(due) => {
                 state.at(local_ms());
                 state.refresh();
+                // Terminals that know of it show the picture whole.
+                execute!(stdout(), BeginSynchronizedUpdate)?;
                 screen.0.draw(|frame| draw::draw(frame, &mut state, &palette))?;
+                execute!(stdout(), EndSynchronizedUpdate)?;
                 drawn = Instant::now();
                 due = drawn + Duration::from_millis(AGES_MS);
             }

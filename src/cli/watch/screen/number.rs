@@ -44,7 +44,7 @@ pub(super) fn grouped(whole: &str) -> String {
     let digits = whole.trim_start_matches('-');
     let mut text = whole[..whole.len() - digits.len()].to_owned();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);

@@ -386,3 +386,31 @@ fn text_of_a_venue_steers_no_terminal() {
     let picture = desk.picture(160, 20);
     assert!(picture.lines().all(|line| !line.chars().any(char::is_control)) && picture.contains("�]0;owned"), "{picture}");
 }
+
+/// Set for the process that is to panic.
+const PANIC: &str = "BALANCE_GATEWAY_TEST_PANICS";
+
+/// This test runs itself in a terminal of its own, and panics there.
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    if std::env::var_os(PANIC).is_some() {
+        let _screen = super::Screen::enter().unwrap();
+        panic!("the panic of a test");
+    }
+    let pty = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).unwrap();
+    let mut command = portable_pty::CommandBuilder::new(std::env::current_exe().unwrap());
+    let name = concat!(module_path!(), "::a_panic_gives_the_terminal_back_before_it_is_told");
+    command.args(["--exact", name.split_once("::").unwrap().1, "--nocapture"]);
+    command.env(PANIC, "1");
+    command.env("TERM", "xterm-256color");
+    let mut child = pty.slave.spawn_command(command).unwrap();
+    drop(pty.slave);
+    let (mut said, mut reader) = (Vec::new(), pty.master.try_clone_reader().unwrap());
+    // The end of a terminal is told as an error.
+    _ = std::io::Read::read_to_end(&mut reader, &mut said);
+    assert!(!child.wait().unwrap().success());
+    let said = String::from_utf8_lossy(&said);
+    let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said:?}"));
+    let order = ["\u{1b}[?1049h", "\u{1b}[?1049l", "\u{1b}[?25h", "the panic of a test"].map(place);
+    assert!(order.is_sorted(), "{order:?} in {said:?}");
+}

@@ -100,7 +100,7 @@ impl Columns {
 fn bounds(list: &List) -> [(u16, u16); 8] {
     let text = |wanted: usize, (least, most): (u16, u16), more: u16| {
         let wanted = u16::try_from(wanted).unwrap_or(u16::MAX);
-        (wanted.clamp(6, least) + more, wanted.clamp(6, most) + more)
+        (wanted.clamp(8, least) + more, wanted.clamp(8, most) + more)
     };
     let amount = |column: usize| {
         let width = list.widths[column];

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::super::super::text::shorten;
+use super::super::super::text::{columns as columns_of, shorten};
 use super::super::entries::{Entry, Turn};
 use super::super::list::{Group, Item};
 use super::super::number::{aligned, plain, unknown, was};
@@ -16,6 +16,8 @@ use super::{put, strip};
 
 /// How long a change is marked.
 const FLASH_MS: i64 = 1_500;
+/// Width of the state from which the begin of a reason is shown.
+const REASON_FROM: u16 = 24;
 const STEPS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /// What drawing a line needs.
@@ -56,8 +58,7 @@ impl Pen<'_> {
             let arrow = if query.ascending { " ↑" } else { " ↓" };
             if query.sort == column { format!("{text}{arrow}") } else { text.to_owned() }
         };
-        let name = if query.view == View::Asset { "Asset / account" } else { "Asset" };
-        put(buf, columns.name.x + 2, y, columns.name.width - 2, &word(Column::Name, name), self.palette.heads);
+        put(buf, columns.name.x + 2, y, columns.name.width - 2, &word(Column::Name, "Asset"), self.palette.heads);
         let amounts = [(Column::Total, "Total"), (Column::Available, "Available"), (Column::Locked, "Locked")];
         for ((column, text), place) in amounts.into_iter().zip(columns.amounts) {
             if let Some((place, width)) = place {
@@ -133,10 +134,11 @@ impl Pen<'_> {
             let mut style = if column == 0 { ground } else { ground.remove_modifier(Modifier::BOLD) };
             if !whole {
                 style = style.remove_modifier(Modifier::BOLD).patch(self.palette.dim).add_modifier(Modifier::ITALIC);
-            } else if let Some(entry) = self.only(group) {
-                style = self.flash(entry, column).map_or(style, |flash| style.patch(flash));
             }
             put(buf, place.x, y, place.width, &text, style);
+            if let Some(entry) = self.only(group).filter(|_| whole) {
+                self.flash(buf, place, y, &text, entry, column);
+            }
         }
         let light = ground.remove_modifier(Modifier::BOLD);
         // The texts may run over what is empty in a group's line.
@@ -168,12 +170,14 @@ impl Pen<'_> {
         let (columns, palette, row) = (&self.columns, self.palette, &entry.row);
         let live = self.state.row_is_live(row);
         let ink = if live { ground } else { ground.patch(palette.dim).add_modifier(Modifier::ITALIC) };
-        let title = if self.state.query.view == View::Asset {
-            format!("{} · {}", row.account, row.venue)
-        } else {
-            row.asset.to_string()
-        };
         let room = columns.name.width - 2;
+        let title = match self.state.query.view {
+            View::Asset => {
+                Some(format!("{} · {}", row.account, row.venue)).filter(|both| columns_of(both) <= usize::from(room))
+            }
+            _ => Some(row.asset.to_string()),
+        };
+        let title = title.unwrap_or_else(|| row.account.to_string());
         put(buf, columns.name.x + 2, y, room, &shorten(&title, usize::from(room)), ink);
         if let Some(wallet) = columns.wallet {
             put(buf, wallet.x, y, wallet.width, &shorten(&row.wallet, usize::from(wallet.width)), ground.patch(palette.dim));
@@ -181,7 +185,11 @@ impl Pen<'_> {
         self.amounts(buf, y, entry, ink);
         self.past(buf, y, entry, ground);
         let said = row_state(self.state, row);
-        let text = format!("{} {}", said.kind.sign(), said.text);
+        let mut text = format!("{} {}", said.kind.sign(), said.text);
+        // The first letters of a reason tell nothing; the head of the account tells all of it.
+        if columns_of(&text) > usize::from(columns.state.width) && columns.state.width < REASON_FROM {
+            text.truncate(text.find(": ").unwrap_or(text.len()));
+        }
         put(buf, columns.state.x, y, columns.state.width, &text, ground.patch(palette.kind(said.kind)));
     }
 
@@ -197,14 +205,20 @@ impl Pen<'_> {
         }
     }
 
-    /// The style of an amount that just changed.
-    fn flash(&self, entry: &Entry, column: usize) -> Option<Style> {
-        let change = entry.change.as_ref().filter(|change| (0..FLASH_MS).contains(&(self.state.now - change.at)))?;
-        Some(match change.turns[column]? {
-            Turn::Up => self.palette.up,
-            Turn::Down => self.palette.down,
-            Turn::Changed => self.palette.changed,
-        })
+    /// Marks an amount that just changed: its digits, and a cell on both sides.
+    fn flash(&self, buf: &mut Buffer, place: Place, y: u16, text: &str, entry: &Entry, column: usize) {
+        let Some(change) = entry.change.as_ref().filter(|change| (0..FLASH_MS).contains(&(self.state.now - change.at))) else {
+            return;
+        };
+        let style = match change.turns[column] {
+            Some(Turn::Up) => self.palette.up,
+            Some(Turn::Down) => self.palette.down,
+            Some(Turn::Changed) => self.palette.changed,
+            None => return,
+        };
+        let before = text.chars().take_while(|c| *c == ' ').count() as u16;
+        let width = columns_of(text.trim()) as u16;
+        buf.set_style(Rect { x: place.x + before - 1, y, width: width + 2, height: 1 }, style);
     }
 
     fn amounts(&self, buf: &mut Buffer, y: u16, entry: &Entry, ink: Style) {
@@ -212,13 +226,13 @@ impl Pen<'_> {
         for (column, place) in self.columns.amounts.iter().enumerate() {
             let Some((place, width)) = *place else { continue };
             let dim = ink.patch(self.palette.dim);
-            let (text, mut style) = match (amounts[column], last[column]) {
+            let (text, style) = match (amounts[column], last[column]) {
                 (Some(amount), _) => (aligned(amount.as_str(), width), if column == 0 { ink } else { dim }),
                 (None, Some(last)) => (was(last.as_str(), width), dim),
                 (None, None) => (unknown(width), dim),
             };
-            style = self.flash(entry, column).map_or(style, |flash| ink.patch(flash));
             put(buf, place.x, y, place.width, &text, style);
+            self.flash(buf, place, y, &text, entry, column);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod conformance;
 mod measured;
+mod numbers;
 mod plan;
 mod toy;
 mod venue_faults;

@@ -50,6 +50,7 @@ pub const OWN: &[Own] = &[
     own("p99", "drop_next_pong", Honest, Itself),
     own("p99", "repeat_push", Honest, Itself),
     own("p99", "lower_ts", Honest, Itself),
+    own("p99", "old_push", Honest, Itself),
     own("p99", "cut_push", Honest, Itself),
     own("p99", "swap_fill_order", Honest, Itself),
     own("p99", "silent_cancel", Honest, Itself),
@@ -88,6 +89,7 @@ pub const OWN: &[Own] = &[
     own("bitfinex", "ws_again", Honest, Itself),
     own("bitfinex", "lose_next_wu", Rough, Itself),
     own("bitfinex", "short_row", Honest, Itself),
+    own("bitfinex", "cut_next_wu", Honest, Itself),
     own("bitfinex", "garbage", Honest, Itself),
     own("synthesis", "silence", Honest, Again),
     own("synthesis", "lose_next_update", Rough, Itself),
@@ -133,6 +135,9 @@ pub const OWN: &[Own] = &[
     own("toy", "kick", Honest, Itself),
     own("toy", "mute", Honest, Again),
 ];
+
+/// Documented alternatives in how a venue speaks: a world may begin with one.
+pub const HABITS: &[(&str, &str)] = &[("moonbase", "updates_partial")];
 
 /// The account's secrets with a token issued now, signed as the venue would.
 pub fn renewed(account: &SimAccount, now: Now) -> std::collections::BTreeMap<String, String> {

@@ -179,6 +179,8 @@ impl Session for Stream {
             }
             self.phase = Phase::Live;
             out.event(VenueEvent::Synced);
+            // A single answer may lag behind the stream: a second one follows soon.
+            self.rest.within(now.mono, SECOND_OPINION_MS);
         }
     }
 

@@ -3,10 +3,10 @@
 use balance_gateway::model::{Mono, Now};
 use balance_gateway::venue::link::{Command, DialError};
 use balance_gateway::venue::sim::{ConnId, SimOut, SimRequest};
-use balance_gateway::venue::{Call, CallError, CallId, Reply};
+use balance_gateway::venue::{Call, CallId, Reply};
 
 use super::net::{Item, Owner};
-use super::{DIAL_TIMEOUT_MS, Event, World};
+use super::{Answer, DIAL_TIMEOUT_MS, Event, World};
 
 impl World {
     pub(super) fn carry_out(&mut self, link: usize, commands: Vec<Command>) {
@@ -34,7 +34,7 @@ impl World {
                     let upstream = &mut self.gateway.upstreams[link];
                     upstream.calls.insert((conn, call.id.0));
                     let give_up = now.plus_ms(call.timeout_ms);
-                    self.at(give_up, Event::Reply(owner, conn, call.id, Err(CallError::Timeout), 0));
+                    self.at(give_up, Event::Reply(owner, conn, call.id, Answer::none()));
                     self.at(at, Event::Ask(owner, conn, call));
                 }
             }
@@ -130,33 +130,63 @@ impl World {
             let reply = side.sim.on_request(now, &request, &mut out);
             (reply.status, reply.body)
         };
-        let version = side.log.version();
+        let answer = Answer { reply: Ok(reply), version: side.log.version(), is_late: false };
         side.deliver(now, out, &mut arrivals);
+        let answer = self.perhaps_late(owner.link, call, answer);
         self.tell(|| format!("venue {nth} is asked {} {}", call.method, call.path));
         self.arrivals(nth, arrivals);
-        self.at(at, Event::Reply(owner, conn, call.id, Ok(reply), version));
+        self.at(at, Event::Reply(owner, conn, call.id, answer));
     }
 
-    pub(super) fn reply(
-        &mut self,
-        owner: Owner,
-        conn: ConnId,
-        call: CallId,
-        reply: Result<(u16, String), CallError>,
-        version: u64,
-    ) {
+    /// The network may keep answers and give the one before in its place: an answer out of its time, as from a replica that lags.
+    fn perhaps_late(&mut self, link: usize, call: &Call, answer: Answer) -> Answer {
+        let Ok((200, body)) = &answer.reply else { return answer };
+        let side = &mut self.sides[self.accounts[link].side];
+        let path = call.path.split('?').next().unwrap_or_default().to_owned();
+        let before = side.answers.insert((link, path), (body.clone(), answer.version));
+        match before.filter(|_| side.net.rest_late > 0 && !self.gateway.upstreams[link].was_late) {
+            Some((body, version)) => {
+                side.net.rest_late -= 1;
+                self.tell(|| format!("link {link} is given an earlier answer, of version {version}"));
+                Answer { reply: Ok((200, body)), version, is_late: true }
+            }
+            None => answer,
+        }
+    }
+
+    pub(super) fn reply(&mut self, owner: Owner, conn: ConnId, call: CallId, answer: Answer) {
         if owner.run != self.gateway.run || !self.gateway.awaits(owner.link, conn, call) {
             return;
         }
+        let Answer { reply, version, is_late } = answer;
         let upstream = &mut self.gateway.upstreams[owner.link];
         upstream.ceiling = upstream.ceiling.max(version);
+        if is_late || reply.is_ok() {
+            upstream.was_late = is_late;
+        }
+        if is_late {
+            self.hear_late(owner.link, conn);
+        }
         let mut commands = Vec::new();
+        let upstream = &mut self.gateway.upstreams[owner.link];
         let given =
             reply.as_ref().map(|(status, body)| Reply { status: *status, body: body.as_bytes() }).map_err(|error| *error);
         upstream.link.on_reply(self.now, call, given, &mut commands);
         let text = reply.as_ref().map_or("nothing", |(_, body)| body);
         self.tell_text(("link", owner.link), text);
+        self.witness();
         self.carry_out(owner.link, commands);
+    }
+
+    /// What an answer out of its time may do: where nothing is proven it is believed, as any first answer is. Where the stream has
+    /// spoken it may put in doubt and change nothing, so the rows are held to what was said.
+    fn hear_late(&mut self, link: usize, conn: ConnId) {
+        let upstream = &mut self.gateway.upstreams[link];
+        upstream.late_at = Some(self.now.mono);
+        let proven = self.gateway.store.record(upstream.idx).is_some_and(|record| record.state.is_proven());
+        if let Some(pipe) = self.sides[self.accounts[link].side].pipes.get_mut(&conn).filter(|_| !proven) {
+            pipe.clean = false;
+        }
     }
 }
 

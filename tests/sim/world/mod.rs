@@ -32,6 +32,7 @@ mod time;
 pub mod truth;
 mod venues;
 pub mod view;
+mod witness;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -77,9 +78,23 @@ enum Event {
     /// A dial reaches the venue.
     Dial(Owner, u32, balance_gateway::venue::Handshake),
     Ask(Owner, ConnId, Call),
-    Reply(Owner, ConnId, CallId, Result<(u16, String), CallError>, u64),
+    Reply(Owner, ConnId, CallId, Answer),
     /// Whoever planned the world wants to act.
     Planned(u64),
+}
+
+/// An answer to a call, and the version of the book it tells of.
+struct Answer {
+    reply: Result<(u16, String), CallError>,
+    version: u64,
+    /// It was given before, and a newer one exists.
+    is_late: bool,
+}
+
+impl Answer {
+    fn none() -> Self {
+        Self { reply: Err(CallError::Timeout), version: 0, is_late: false }
+    }
 }
 
 struct Queued(Mono, u64, Event);

@@ -10,6 +10,7 @@ use balance_gateway::venue::Venue;
 use balance_gateway::venue::sim::{ConnId, Move, Sim, SimAction, SimOut};
 
 use super::truth::{Key, Log, touched};
+use crate::numbers::Count;
 
 /// What travels on a connection.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub struct Pipe {
     pub opened: u64,
     /// By row, the versions of which the venue told.
     pub told: BTreeMap<Key, Vec<u64>>,
+    /// What its messages' numbers prove, where the venue numbers them.
+    pub count: Count,
     /// A frame held back to change places with the next.
     held: Option<Item>,
 }
@@ -77,6 +80,8 @@ pub struct Network {
     pub rest_down: bool,
     pub rest_lost: bool,
     pub rest_slow_ms: u64,
+    /// So many requests get the answer that was given to the one before, never two of them in a row.
+    pub rest_late: u32,
 }
 
 /// A venue with its network.
@@ -90,6 +95,8 @@ pub struct Side {
     pub pipes: BTreeMap<ConnId, Pipe>,
     /// A fault was thrown after which the venue's frames need not be what it last said.
     pub rough: bool,
+    /// By account and path: the last answer of status 200, and the version it told of.
+    pub answers: BTreeMap<(usize, String), (String, u64)>,
     /// When each new connection was asked for.
     pub dials: Vec<Mono>,
     /// Mean time between moves in ms; 0 stands still.
@@ -114,7 +121,7 @@ impl Side {
         let log = Log::new(sim.book(&account).expect("the sample has a book"), now);
         let latency_ms = rng.u64(1..60);
         let rest_ms = [1, 1, 400, 2_500][rng.usize(0..4)];
-        let (net, pipes, dials) = Default::default();
+        let (net, pipes, answers, dials) = Default::default();
         Self {
             venue,
             sim,
@@ -125,6 +132,7 @@ impl Side {
             pipes,
             rough: false,
             rest_ms,
+            answers,
             dials,
             pace_ms: 0,
             latency_ms,
@@ -146,10 +154,10 @@ impl Side {
     pub fn open(&mut self, owner: Owner) -> ConnId {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
-        let (up, down, told) = Default::default();
+        let (up, down, told, count) = Default::default();
         let opened = self.log.version();
         let clean = !self.rough;
-        let pipe = Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, held: None };
+        let pipe = Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, count, held: None };
         self.pipes.insert(conn, pipe);
         conn
     }

@@ -94,7 +94,7 @@ impl World {
             Event::Dial(owner, dial, handshake) => self.dial(owner, dial, &handshake),
             Event::Dialed(owner, dial, result) => self.dialed(owner, dial, result),
             Event::Ask(owner, conn, call) => self.ask(owner, conn, &call),
-            Event::Reply(owner, conn, call, reply, version) => self.reply(owner, conn, call, reply, version),
+            Event::Reply(owner, conn, call, answer) => self.reply(owner, conn, call, answer),
             Event::Planned(what) => self.planned.push(what),
         }
     }

@@ -6,6 +6,7 @@ use balance_gateway::venue::sim::{ConnId, Move, SimOut};
 
 use super::World;
 use super::net::{self, Item};
+use crate::numbers::number;
 
 impl World {
     pub(super) fn trade(&mut self, nth: usize) {
@@ -137,6 +138,14 @@ impl World {
         } else {
             upstream.floor = upstream.floor.max(parcel.version.saturating_sub(1));
         }
+        if let Item::Text(text) = &parcel.item
+            && let Some(number) = number(self.sides[nth].venue.name, text)
+            && let Some(pipe) = self.sides[nth].pipes.get_mut(&conn)
+            && pipe.count.hear(number)
+        {
+            // A message is lost, and whoever counts knows it: nothing older than what came before this one is what was said last.
+            pipe.opened = pipe.opened.max(parcel.version.saturating_sub(1));
+        }
         let before = self.gateway.store.gsn();
         match parcel.item {
             Item::Text(text) => {
@@ -144,6 +153,7 @@ impl World {
                 let commits = self.gateway.store.gsn() - before;
                 let hangs_up = commands.iter().any(|command| matches!(command, Command::Hangup));
                 self.tell_text(("link", link), &text);
+                self.witness();
                 if commits > 1 + u64::from(hangs_up) {
                     self.fail(format!("one frame gave {commits} commits"));
                 }

@@ -172,7 +172,12 @@ impl Plan {
     fn end_own(&mut self, venue: usize, own: &'static Own) {
         match own.end {
             End::Itself => {}
-            End::Fault(name) => self.world.fault(venue, name),
+            End::Fault(name) => {
+                if OWN.iter().any(|end| (end.venue, end.name, end.kind) == (own.venue, name, Kind::Rough)) {
+                    self.world.roughen(venue);
+                }
+                self.world.fault(venue, name);
+            }
             End::Again => self.world.fault(venue, own.name),
             End::Token => {
                 let account = (self.world.sides[venue].venue.sample)().account;

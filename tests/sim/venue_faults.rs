@@ -19,7 +19,8 @@ pub enum Kind {
     Honest,
     /// A part of what one move gives is lost, or a frame tells of an earlier book.
     Rough,
-    /// Not for random worlds: the venue shuts the operator out for good, or states what it does not hold.
+    /// Not for random worlds: the venue shuts the operator out for good, or states what it does not hold, or does what the worlds'
+    /// network does better, because there it is known which version an answer tells of.
     Apart,
 }
 
@@ -65,7 +66,7 @@ pub const OWN: &[Own] = &[
     own("p99", "rest_401", Honest, Itself),
     own("p99", "rest_429", Honest, Itself),
     own("p99", "rest_cut", Honest, Itself),
-    own("p99", "rest_behind", Rough, Itself),
+    own("p99", "rest_behind", Apart, Itself),
     own("p99", "rest_array", Honest, Itself),
     own("bitfinex", "maintenance_begin", Honest, Fault("maintenance_end")),
     own("bitfinex", "maintenance_end", Honest, Itself),
@@ -122,7 +123,7 @@ pub const OWN: &[Own] = &[
     own("moonbase", "gsn_restart", Honest, Itself),
     own("moonbase", "gsn_global", Honest, Fault("gsn_contiguous")),
     own("moonbase", "gsn_contiguous", Honest, Itself),
-    own("moonbase", "updates_full", Honest, Itself),
+    own("moonbase", "updates_full", Rough, Itself),
     own("moonbase", "updates_partial", Honest, Fault("updates_full")),
     own("moonbase", "updates_silent", Rough, Fault("updates_full")),
     own("moonbase", "stats_only", Honest, Itself),
@@ -136,7 +137,7 @@ pub const OWN: &[Own] = &[
     own("toy", "mute", Honest, Again),
 ];
 
-/// Documented alternatives in how a venue speaks: a world may begin with one.
+/// Documented alternatives in how a venue speaks: a world may begin with one, and keeps it.
 pub const HABITS: &[(&str, &str)] = &[("moonbase", "updates_partial")];
 
 /// The account's secrets with a token issued now, signed as the venue would.

@@ -130,8 +130,11 @@ impl World {
     }
 
     /// How old a live row's number may be. An answer out of its time may agree with what a newer one would have corrected: then the
-    /// comparison after it finds it.
+    /// comparison after it finds it. Until there is one, the answer may be of any age.
     fn recent_ms(&self, nth: usize) -> u64 {
+        if self.gateway.upstreams[nth].was_late {
+            return self.now.mono.0 / 1000;
+        }
         let late = self.gateway.upstreams[nth].late_at;
         let is_recent = late.is_some_and(|at| self.now.mono.since_ms(at) <= 2 * self.recent_ms);
         if is_recent { 2 * self.recent_ms } else { self.recent_ms }

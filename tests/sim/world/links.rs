@@ -10,6 +10,8 @@ use super::{Answer, DIAL_TIMEOUT_MS, Event, World};
 
 impl World {
     pub(super) fn carry_out(&mut self, link: usize, commands: Vec<Command>) {
+        // What was to be read until now is judged by what had been said until now.
+        self.witness();
         self.touched.push(link);
         let (now, nth) = (self.now.mono, self.accounts[link].side);
         let owner = Owner { run: self.gateway.run, link };
@@ -174,7 +176,6 @@ impl World {
         upstream.link.on_reply(self.now, call, given, &mut commands);
         let text = reply.as_ref().map_or("nothing", |(_, body)| body);
         self.tell_text(("link", owner.link), text);
-        self.witness();
         self.carry_out(owner.link, commands);
     }
 

@@ -207,6 +207,7 @@ impl World {
             seen: 0,
         };
         for nth in 0..world.sides.len() {
+            world.sides[nth].tells = world.knows[nth];
             world.next_move(nth);
         }
         world

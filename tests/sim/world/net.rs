@@ -99,6 +99,8 @@ pub struct Side {
     pub answers: BTreeMap<(usize, String), (String, u64)>,
     /// When each new connection was asked for.
     pub dials: Vec<Mono>,
+    /// Which of total, available and locked the venue tells.
+    pub tells: [bool; 3],
     /// Mean time between moves in ms; 0 stands still.
     pub pace_ms: u64,
     /// How much longer a REST answer takes than a frame, at most.
@@ -134,6 +136,7 @@ impl Side {
             rest_ms,
             answers,
             dials,
+            tells: [true; 3],
             pace_ms: 0,
             latency_ms,
             last_conn: 0,
@@ -230,15 +233,24 @@ impl Side {
     /// Moves money, if the book allows it.
     pub fn moves(&mut self, now: Now, mv: &Move, arrivals: &mut Vec<Arrival>) -> bool {
         let mut out = SimOut::default();
+        let numbers = |side: &Self, (wallet, asset): &Key| {
+            let holding = side.sim.book(&side.account).expect("the sample has a book").holding(wallet, asset);
+            let all = [holding.total(), holding.available, holding.locked];
+            all.into_iter().zip(side.tells).filter_map(|(number, told)| told.then_some(number)).collect::<Vec<_>>()
+        };
+        let before: Vec<_> = touched(mv).into_iter().map(|key| (numbers(self, &key), key)).collect();
         if self.sim.on_move(now, mv, &mut out).is_err() {
             return false;
         }
+        // A message that a move causes says nothing of a row whose told numbers it leaves as they are: an order's status, say.
+        let changed: Vec<Key> =
+            before.into_iter().filter(|(was, key)| *was != numbers(self, key)).map(|(_, key)| key).collect();
         self.log.note(now.mono, mv, self.sim.book(&self.account).expect("the sample has a book"));
         let version = self.log.version();
         for (conn, pipe) in &mut self.pipes {
             let is_told = out.actions.iter().any(|action| matches!(action, SimAction::Send(to, _) if to == conn));
-            for key in touched(mv).into_iter().filter(|_| is_told) {
-                pipe.told.entry(key).or_default().push(version);
+            for key in changed.iter().filter(|_| is_told) {
+                pipe.told.entry(key.clone()).or_default().push(version);
             }
         }
         self.deliver(now, out, arrivals);

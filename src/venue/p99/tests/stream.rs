@@ -211,8 +211,20 @@ fn after_rest_has_settled_a_doubt_the_new_time_counts() {
     hand.push("DF", "1", OPENED_S);
     assert_eq!(hand.push("DF", "2", OPENED_S - 60), ["unproven DF"]);
     hand.until_call(2_000);
-    hand.answer(200, include_str!("../fixtures/rest_balances_object.json"));
-    assert_eq!(hand.push("DF", "3", OPENED_S - 59), ["rows DF 3+0=3"]);
+    hand.answer(200, r#"{"balances":[{"token":"DF","available":"2.0","frozen":"0"}]}"#);
+    assert_eq!(hand.push("DF", "3", OPENED_S - 59), ["rows DF 3+0=3"], "REST says what the push said: the clock stepped back");
+}
+
+#[test]
+fn a_late_push_begins_no_new_count_of_times() {
+    let mut hand = Hand::live();
+    hand.push("DF", "2", OPENED_S);
+    for late in [OPENED_S - 60, OPENED_S - 30] {
+        assert_eq!(hand.push("DF", "1", late), ["unproven DF"]);
+        hand.until_call(2_000);
+        hand.answer(200, r#"{"balances":[{"token":"DF","available":"2","frozen":"0"}]}"#);
+    }
+    assert_eq!(hand.push("DF", "3", OPENED_S), ["rows DF 3+0=3"]);
 }
 
 #[test]

@@ -181,13 +181,13 @@ impl Link {
                 self.carry_out(now, out, commands);
             }
             Err(error) => {
-                let closing = self.judge(now, error);
+                let closing = self.judge(error);
                 self.end(now, closing);
             }
         }
     }
 
-    fn judge(&self, now: Now, error: DialError) -> Closing {
+    fn judge(&self, error: DialError) -> Closing {
         let (class, code, text) = match error {
             DialError::Unreachable => {
                 (ErrorClass::Transient, ReasonCode::ConnectFailed, "the venue cannot be reached".to_owned())
@@ -201,10 +201,7 @@ impl Link {
                 }
                 let text = format!("the venue refused the connection with HTTP {status}");
                 match status {
-                    429 => {
-                        self.host.lock().connects_overrun(now.mono);
-                        (ErrorClass::RateLimited { wait_ms: 60_000 }, ReasonCode::RateLimited, text)
-                    }
+                    429 => (ErrorClass::RateLimited { wait_ms: 60_000 }, ReasonCode::RateLimited, text),
                     401 | 403 => (ErrorClass::CredentialMaybe, ReasonCode::AuthUncertain, text),
                     404 | 405 | 426 => (ErrorClass::Configuration, ReasonCode::Configuration, format!("{text}; check ws_url")),
                     _ => (ErrorClass::Transient, ReasonCode::ConnectFailed, text),
@@ -369,7 +366,13 @@ impl Link {
         {
             self.failures = 0;
         }
-        self.host.lock().closed();
+        let mut host = self.host.lock();
+        host.closed();
+        if matches!(closing.class, ErrorClass::RateLimited { .. }) {
+            // The venue counts by address: the other accounts of the host wait too.
+            host.connects_overrun(now.mono);
+        }
+        drop(host);
         let (wait_ms, state) = self.consequence(closing.class);
         tracing::info!(
             venue = self.name.0,

@@ -57,6 +57,8 @@ pub(super) struct SynthesisSession {
     /// The next audit is a hasty one.
     in_haste: bool,
     misses: u32,
+    /// An audit was answered on this connection: silence means something from then on.
+    answers_audits: bool,
     audit_refused: bool,
     synced: bool,
     /// What was last said with [`VenueEvent::Duty`].
@@ -168,6 +170,7 @@ impl SynthesisSession {
             hasty: 0,
             in_haste: false,
             misses: 0,
+            answers_audits: false,
             audit_refused: false,
             synced: false,
             duty: None,
@@ -344,6 +347,11 @@ impl SynthesisSession {
         match round.kind {
             Kind::Sync if round.answered => self.finish_sync(now, out),
             Kind::Audit if round.answered => self.finish_audit(now, out),
+            Kind::Audit if self.answers_audits => {
+                let text = "the venue answered audits on this connection and does no longer";
+                self.answers_audits = false;
+                self.start_over(now, "audit_unanswered", Reason::new(ReasonCode::ReconcileFailed, text), out);
+            }
             Kind::Audit => self.miss_audit(now, out),
             Kind::Sync | Kind::Probe(_) => {
                 // A repeated subscribe need not be answered; a new connection's first one must be.
@@ -380,6 +388,7 @@ impl SynthesisSession {
             out.event(self.reconcile(silent, Vec::new()));
         }
         self.audit_refused = false;
+        self.answers_audits = true;
         self.tell_duty(out);
         self.schedule_audit(now);
     }

@@ -184,6 +184,12 @@ impl Accounts {
         connection.is_some_and(|connection| connection.asks.try_send(ask).is_ok())
     }
 
+    /// Tells every connection that the machine slept.
+    pub(super) fn slept(&self) {
+        let ids: Vec<_> = self.running.lock().keys().cloned().collect();
+        ids.iter().for_each(|id| _ = self.ask(id, Ask::Slept));
+    }
+
     /// Puts in place what an earlier run left: nonces continue above it; rows are shown as `stale`, if wanted.
     pub(super) fn recall(&self, state: State, rows: bool) {
         for (key, mark) in state.nonces {

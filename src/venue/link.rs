@@ -266,6 +266,16 @@ impl Link {
         }
     }
 
+    /// The machine slept, and its monotonic clock with it: no liveness bound has noticed, and what was live then says nothing of now.
+    pub fn on_slept(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if matches!(self.phase, Phase::Open { .. }) {
+            commands.push(Command::Hangup);
+            let text = "this machine slept, or its clock was set ahead: what the venue said meanwhile is not known";
+            let reason = Reason::new(ReasonCode::UpstreamDisconnected, text);
+            self.end(now, Closing { class: ErrorClass::Restart, reason });
+        }
+    }
+
     /// An operator wants everything fetched anew.
     pub fn resync(&mut self, now: Now, commands: &mut Vec<Command>) {
         self.count_resync(OPERATOR);

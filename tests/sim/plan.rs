@@ -108,7 +108,7 @@ impl Plan {
     fn network(&mut self, venue: usize) {
         let rng = &mut self.rng;
         let (number, count) = (rng.u64(50..6_000), rng.u32(1..4));
-        let kind = rng.u8(0..if self.rough { 15 } else { 13 });
+        let kind = rng.u8(0..if self.rough { 16 } else { 13 });
         let lasts = rng.u64(500..50_000);
         let world = &mut self.world;
         match kind {
@@ -135,6 +135,7 @@ impl Plan {
             }
             12 => world.network(venue, "rest late", |net| net.rest_late = count),
             13 => world.network(venue, "lose", |net| net.lose = count),
+            14 => world.network(venue, "deaf", |net| net.deaf = true),
             _ => world.network(venue, "swap", |net| net.swap = count),
         }
         let heals = self.world.now.mono.plus_ms(lasts);

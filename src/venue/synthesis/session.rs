@@ -33,6 +33,8 @@ use crate::venue::{CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, R
 const MAX_PROBES: u32 = 100;
 /// Unanswered audits that ask for a fresh connection.
 const MAX_MISSES: u32 = 3;
+/// Pause after an audit without an answer: until one is answered nobody knows whether anything is still pushed.
+const MISSED_MS: u64 = 5_000;
 /// An audit that found differences, or an unreadable message, is followed by another this soon …
 const HASTY_MS: u64 = 1_500;
 /// … so many times, until a regular audit has run.
@@ -352,7 +354,10 @@ impl SynthesisSession {
                 self.answers_audits = false;
                 self.start_over(now, "audit_unanswered", Reason::new(ReasonCode::ReconcileFailed, text), out);
             }
-            Kind::Audit => self.miss_audit(now, out),
+            Kind::Audit => {
+                self.miss_audit(now, out);
+                self.audit_at = self.audit_at.map(|at| at.min(now.mono.plus_ms(MISSED_MS)));
+            }
             Kind::Sync | Kind::Probe(_) => {
                 // A repeated subscribe need not be answered; a new connection's first one must be.
                 let class = if self.synced { ErrorClass::Restart } else { ErrorClass::Transient };

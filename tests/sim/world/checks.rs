@@ -11,6 +11,7 @@ use super::{World, truth};
 impl World {
     /// After each step: wakes readers, lets clients do what they can, and checks.
     pub(super) fn look(&mut self) {
+        self.witness();
         self.gateway.woken = self.gateway.hub.wake_since(self.gateway.woken);
         let gsn = self.gateway.store.gsn();
         let committed = gsn != std::mem::replace(&mut self.seen, gsn);
@@ -24,6 +25,9 @@ impl World {
             };
             let client = &mut self.clients[nth];
             let result = client.pump(now, &self.gateway, &self.accounts, &mut note).and_then(|read| {
+                if read {
+                    client.compare_past(&self.gateway, &self.accounts)?;
+                }
                 let newest = self.gateway.store.gsn();
                 let unthrottled = client.wish.max_rate_hz.is_none() || client.view.gsn >= newest;
                 if client.is_idle() && (read || committed) && unthrottled {
@@ -36,7 +40,6 @@ impl World {
                 self.fail(format!("client {nth}: {why}"));
             }
         }
-        self.witness();
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
@@ -103,7 +106,7 @@ impl World {
             if pipe.clean {
                 let told = pipe.told.get(&(row.wallet.clone(), row.asset.clone()));
                 let told = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));
-                let low = told.copied().unwrap_or(pipe.opened);
+                let low = told.copied().unwrap_or_default().max(pipe.opened);
                 if !side.log.allows(row, low, upstream.ceiling) {
                     why = Some(format!("a live row is not what was said last (versions {low} to {})", upstream.ceiling));
                 }

@@ -9,13 +9,17 @@
 //!   *high*. *High* is the newest version anything that arrived spoke of: nothing is known before it was said. *Low* is the newest version of
 //!   that very row which the venue told on this connection and which has arrived in full, or the version at which the connection was
 //!   opened: what was said is not forgotten. A move of which the venue says nothing (a deposit at a venue that pushes none) does not raise
-//!   *low*. Numbers that the row calls unknown agree with everything.
+//!   *low*. Numbers that the row calls unknown agree with everything. Where the venue numbers its messages and the numbers prove that one is
+//!   lost (`numbers.rs`), *low* is the version before the one that shows the loss. An answer of REST that is out of its time (a replica that
+//!   lags) is believed where nothing was proven; it never excuses a row of an account that was.
 //! - **Recent.** In a `live` account (not in a `degraded` one: its reason says that comparing fails), a `live` row shows a holding that the
 //!   book had within the last [`World::recent_ms`], whatever was lost: liveness bound, reconcile period and the second opinion.
 //! - **Nothing invented.** Every row, stale ones too, shows a holding that the book once had.
 //! - **Readers.** Each client builds its picture by the published rules alone (`view.rs`). `gsn` grows, `prev` chains, parts come together,
-//!   nothing precedes `subscribed`, no frame names an account outside the client's right. A client to whom nothing is on its way equals the
-//!   store, row by row; a throttled one does once its gsn has reached the newest change.
+//!   nothing precedes `subscribed`, no frame names an account outside the client's right. After each frame a client's picture is exactly the
+//!   cut whose number it has, however long past; one to whom nothing is on its way equals the store, row by row.
+//! - **Every cut.** The checks of rows hold for every state that was there to be read, not only after a step: a witness reads at each ring
+//!   of the store's bell, in the middle of whatever the gateway does, as a reader on another thread may (`witness.rs`).
 //! - **Whole.** One frame of a venue is one commit, so that readers get all of it or nothing.
 //! - **Bounds.** Rows, orders, and the frames of one write.
 //!

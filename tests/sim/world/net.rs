@@ -54,7 +54,7 @@ pub struct Pipe {
     pub gateway_done: bool,
     /// Nothing was lost or changed places on it, so each frame is what the venue said next.
     pub clean: bool,
-    /// The version at which it was opened.
+    /// The version at which it was opened, or, where more is known to have been said, that of which all was said.
     pub opened: u64,
     /// By row, the versions of which the venue told.
     pub told: BTreeMap<Key, Vec<u64>>,
@@ -75,6 +75,8 @@ pub struct Network {
     pub refuse: bool,
     pub delay_ms: u64,
     pub lose: u32,
+    /// Connections live and pings are answered, but no text of the venue arrives: its stream has ended unsaid.
+    pub deaf: bool,
     pub duplicate: u32,
     pub swap: u32,
     pub rest_down: bool,
@@ -181,8 +183,8 @@ impl Side {
         let Some(pipe) = self.pipes.get_mut(&conn).filter(|pipe| !pipe.gateway_done) else { return };
         let is_text = matches!(item, Item::Text(_));
         let mut items = vec![item];
-        if is_text && net.lose > 0 {
-            net.lose -= 1;
+        if is_text && (net.lose > 0 || net.deaf) {
+            net.lose = net.lose.saturating_sub(1);
             pipe.clean = false;
             items.clear();
         } else if is_text && net.duplicate > 0 {

@@ -34,6 +34,9 @@ use accounts::Accounts;
 use revoked::RevokedFile;
 use state::StateFile;
 
+/// How often it is looked whether the machine slept, and the leap of the wall clock that says so: above what time servers set at once.
+const SLEEP_EVERY: Duration = Duration::from_secs(1);
+const SLEEP_MS: i64 = 5_000;
 /// How often secrets and certificates in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
 /// How often the state file is written.
@@ -214,6 +217,24 @@ impl Gateway {
                 tokio::select! {
                     () = gateway.core.stopping() => return,
                     () = tokio::time::sleep(SECRETS_EVERY) => gateway.reread().await,
+                }
+            }
+        });
+        let gateway = Arc::clone(self);
+        self.core.spawn("sleep watch", Policy::Detached, async move {
+            let mut lead = gateway.clock.wall_lead_ms();
+            while !gateway.core.is_stopping() {
+                tokio::select! {
+                    () = gateway.core.stopping() => return,
+                    () = tokio::time::sleep(SLEEP_EVERY) => {}
+                }
+                let before = std::mem::replace(&mut lead, gateway.clock.wall_lead_ms());
+                if lead - before > SLEEP_MS {
+                    tracing::warn!(
+                        leap_ms = lead - before,
+                        "the machine slept or its clock was set ahead: connecting to every venue anew"
+                    );
+                    gateway.accounts.slept();
                 }
             }
         });

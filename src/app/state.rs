@@ -10,7 +10,7 @@ use super::sealed::Sealed;
 use crate::model::{AccountKey, Amount, Balance, LastKnown, Name, Origin, RowState, UnixMs};
 
 const FILE: &str = "balance-gateway.state";
-const FORMAT: &str = "balance-gateway state 1";
+const FORMAT: &str = "balance-gateway state 2";
 /// Nonces are microseconds; a mark is written this far ahead, so that it is above every nonce used until the next writing, even
 /// when the process dies in between.
 const NONCE_AHEAD: u64 = 120_000_000;
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub written: UnixMs,
     /// Key (its public half) and a number above every nonce used with it.
     pub nonces: Vec<(String, u64)>,
+    /// Of each account, a digest of where its rows come from and whose they are.
+    pub origins: Vec<String>,
     pub rows: Vec<KeptRow>,
 }
 
@@ -156,7 +158,8 @@ mod tests {
         let (_dir, file) = file();
         assert!(file.read().rows.is_empty());
         let total = "420690000000000.123456789012345678000";
-        file.write(State { written: UnixMs(9), nonces: vec![("k".into(), 7)], rows: vec![row(total)] }).unwrap();
+        file.write(State { written: UnixMs(9), nonces: vec![("k".into(), 7)], rows: vec![row(total)], ..State::default() })
+            .unwrap();
         let state = file.read();
         assert_eq!(state.rows, [row(total)]);
         assert_eq!(state.nonces, [("k".to_owned(), 7 + NONCE_AHEAD)]);

@@ -61,6 +61,8 @@ impl Net {
 pub enum Ask {
     Resync,
     CredentialsChanged,
+    /// The machine slept.
+    Slept,
 }
 
 /// Runs a link until `stop`. The requests of an ended connection are dropped with it. A panic ends the connection, not the account:
@@ -104,6 +106,7 @@ async fn run_wire(link: &mut Link, mut wire: Wire, clock: &Clock, asks: &mut mps
             Some(ask) = asks.recv() => match ask {
                 Ask::Resync => link.resync(clock.now(), &mut commands),
                 Ask::CredentialsChanged => link.on_credentials(clock.now(), &mut commands),
+                Ask::Slept => link.on_slept(clock.now(), &mut commands),
             },
             frame = next_frame(&mut wire.socket) => {
                 on_frame(link, &mut wire, clock, frame, &mut commands);

@@ -191,13 +191,13 @@ impl Link {
                 self.carry_out(now, out, commands);
             }
             Err(error) => {
-                let closing = self.judge(now, error);
+                let closing = self.judge(error);
                 self.end(now, closing);
             }
         }
     }
 
-    fn judge(&self, now: Now, error: DialError) -> Closing {
+    fn judge(&self, error: DialError) -> Closing {
         let (class, code, text) = match error {
             DialError::Unreachable => {
                 (ErrorClass::Transient, ReasonCode::ConnectFailed, "the venue cannot be reached".to_owned())
@@ -211,10 +211,7 @@ impl Link {
                 }
                 let text = format!("the venue refused the connection with HTTP {status}");
                 match status {
-                    429 => {
-                        self.host.lock().connects_overrun(now.mono);
-                        (ErrorClass::RateLimited { wait_ms: 60_000 }, ReasonCode::RateLimited, text)
-                    }
+                    429 => (ErrorClass::RateLimited { wait_ms: 60_000 }, ReasonCode::RateLimited, text),
                     401 | 403 => (ErrorClass::CredentialMaybe, ReasonCode::AuthUncertain, text),
                     404 | 405 | 426 => (ErrorClass::Configuration, ReasonCode::Configuration, format!("{text}; check ws_url")),
                     _ => (ErrorClass::Transient, ReasonCode::ConnectFailed, text),
@@ -276,6 +273,16 @@ impl Link {
                 self.phase = Phase::Waiting { until: now.mono.plus_ms(wait_ms) };
             }
             Phase::Stopped => {}
+        }
+    }
+
+    /// The machine slept, and its monotonic clock with it: no liveness bound has noticed, and what was live then says nothing of now.
+    pub fn on_slept(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if matches!(self.phase, Phase::Open { .. }) {
+            commands.push(Command::Hangup);
+            let text = "this machine slept, or its clock was set ahead: what the venue said meanwhile is not known";
+            let reason = Reason::new(ReasonCode::UpstreamDisconnected, text);
+            self.end(now, Closing { class: ErrorClass::Restart, reason });
         }
     }
 
@@ -381,7 +388,13 @@ impl Link {
         {
             self.failures = 0;
         }
-        self.host.lock().closed();
+        let mut host = self.host.lock();
+        host.closed();
+        if matches!(closing.class, ErrorClass::RateLimited { .. }) {
+            // The venue counts by address: the other accounts of the host wait too.
+            host.connects_overrun(now.mono);
+        }
+        drop(host);
         let (wait_ms, state) = self.consequence(closing.class);
         tracing::info!(
             parent: &self.span,

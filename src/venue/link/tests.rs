@@ -487,3 +487,24 @@ fn a_panic_ends_the_connection_and_not_the_account() {
     rig.link.on_panic(rig.now, &mut rig.commands);
     assert!(rig.dial() >= 150, "a panic before the dial does not spin");
 }
+
+#[test]
+fn a_machine_that_slept_believes_nothing_of_before() {
+    let mut rig = Rig::open();
+    rig.hear("live");
+    rig.take();
+    rig.link.on_slept(rig.now, &mut rig.commands);
+    assert_eq!((rig.state(), rig.row("BTC").map(|r| r.1)), (AccountState::Stale, Some(RowState::Stale)));
+    assert_eq!((rig.sent(), rig.taken()), (vec!["hangup".to_owned()], 0));
+    rig.dial();
+    rig.link.on_slept(rig.now, &mut rig.commands);
+    rig.hear("live");
+    assert_eq!(rig.state(), AccountState::Stale, "it slept again, before anything was said");
+}
+
+#[test]
+fn too_much_said_of_one_account_makes_the_host_wait_for_all() {
+    let mut rig = Rig::open();
+    rig.hear("limited");
+    assert!(rig.link.host.lock().connect(rig.now.mono).is_err());
+}

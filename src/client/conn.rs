@@ -5,14 +5,14 @@
 //! something is left unwritten nothing more is read from the store, so a slow socket conflates by itself and holds one answer
 //! at most. Only a socket that takes no byte at all for the stall bound is closed.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,15 +23,15 @@ use super::{ClientOut, ClientSession, Deps, Place};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
-use crate::model::Mono;
-use crate::protocol::{CloseCode, wire_frame};
+use crate::model::{Mono, Now};
+use crate::protocol::{CloseCode, WireText, wire_frame};
 use crate::runtime::Clock;
 
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
-/// Pieces handed to one write.
-const PIECES: usize = 64;
+/// Pieces handed to one write. Most answers are one piece, and the largest are told in as many writes as it takes.
+const PIECES: usize = 16;
 /// What is read at once: requests are small.
 const READ_BYTES: usize = 4 << 10;
 /// Reads in one round.
@@ -49,6 +49,9 @@ pub struct Drain {
     /// Within how many milliseconds clients should come back.
     pub reconnect_within_ms: u64,
 }
+
+/// Pieces in order. One, which is what an answer to a commit is, takes no memory of its own.
+type Tail = SmallVec<[Bytes; 1]>;
 
 /// Why the gateway ends a connection; `None`: the peer is gone.
 type Close = Option<(CloseCode, &'static str)>;
@@ -77,39 +80,43 @@ pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, cloc
     deps.metrics.client_connections.dec();
 }
 
+/// What a delivery reads comes first, here and in what is nested, and in the order of the text: with thousands of connections each line of the
+/// processor's cache that it touches is a wait for memory.
+#[repr(C)]
 struct Conn {
-    deps: Arc<Deps>,
-    clock: Clock,
+    state: Mutex<State>,
     stream: Stream,
+    clock: Clock,
+    deps: Arc<Deps>,
     /// The task should look again: something is left unwritten, or a deadline moved.
     work: Notify,
-    state: Mutex<State>,
 }
 
+#[repr(C)]
 struct State {
-    /// `None` once the connection is over.
-    session: Option<ClientSession>,
     /// What the socket has not taken yet.
-    tail: VecDeque<Bytes>,
+    tail: Tail,
+    /// Close once the tail is written.
+    close: Close,
     /// TLS holds something that the socket has not taken yet.
     unflushed: bool,
+    broken: bool,
     /// When the socket last took a byte, while something is left, and how many it had taken then.
     taken: Mono,
     taken_bytes: u64,
-    /// A token waits for these.
-    keys: Option<Fresher>,
-    /// Close once the tail is written.
-    close: Close,
     /// The venue frame behind the tail was read then.
     read_at: Option<Mono>,
-    broken: bool,
+    /// `None` once the connection is over.
+    session: Option<ClientSession>,
+    /// A token waits for these.
+    keys: Option<Fresher>,
 }
 
 impl Wake for Conn {
     fn wake(&self) {
         let mut state = self.state.lock();
         if state.is_writable() {
-            self.pump(&mut state, ClientOut::default());
+            self.tell(&mut state);
         }
     }
 }
@@ -133,17 +140,17 @@ impl Conn {
             None => ClientSession::new(Arc::clone(&deps), now),
         };
         let state = State {
-            session: None,
-            tail: VecDeque::new(),
+            tail: Tail::new(),
+            close: None,
             unflushed: false,
+            broken: false,
             taken: now.mono,
             taken_bytes: stream.taken(),
-            keys: None,
-            close: None,
             read_at: None,
-            broken: false,
+            session: None,
+            keys: None,
         };
-        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
+        let conn = Arc::new(Self { state: Mutex::new(state), stream, clock, deps, work: Notify::new() });
         {
             let mut state = conn.state.lock();
             let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;
@@ -163,41 +170,48 @@ impl Conn {
     // ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Writes `out` and what there is to tell after it, as far as the socket takes it.
-    fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
-        loop {
-            let (now, fresh) = (self.clock.now(), out.frames.is_empty());
-            // The socket is not full here: a stall can only begin now.
-            state.taken = now.mono;
-            for text in out.frames {
-                state.tail.push_back(text.frame().clone());
-            }
-            if out.ping {
-                state.tail.push_back(wire_frame(PING, b""));
-            }
-            if out.keys.is_some() {
-                state.keys = out.keys;
-                self.work.notify_one();
-            }
-            state.close = state.close.or(out.close);
-            state.read_at = match (state.read_at, out.read_at) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            self.flush(state);
-            if !state.is_writable() {
-                self.work.notify_one();
-                return;
-            }
-            let Some(session) = &mut state.session else { return };
-            out = ClientOut::default();
-            session.on_wake(now, &mut out);
-            if out.is_empty() {
-                // A paced subscription is asked again by the task's clock, whose deadline may be later than that.
-                if !fresh && session.is_paced() {
-                    self.work.notify_one();
-                }
-                return;
-            }
+    fn pump(&self, state: &mut State, out: ClientOut) {
+        self.put(state, self.clock.now(), out);
+        // Commits found nobody to wake while the socket was full.
+        while state.is_writable() && self.tell(state) {}
+    }
+
+    /// Asks the session once and writes what it says. What is committed after that wakes again. False: it said nothing.
+    fn tell(&self, state: &mut State) -> bool {
+        let Some(session) = &mut state.session else { return false };
+        let (now, mut out) = (self.clock.now(), ClientOut::default());
+        session.on_wake(now, &mut out);
+        if out.is_empty() {
+            return false;
+        }
+        // A paced subscription is asked again by the task's clock, whose deadline may be later than that.
+        if session.is_paced() {
+            self.work.notify_one();
+        }
+        self.put(state, now, out);
+        true
+    }
+
+    /// Writes `out` as far as the socket takes it; the task waits for the rest.
+    fn put(&self, state: &mut State, now: Now, out: ClientOut) {
+        // The socket is not full here: a stall can only begin now.
+        state.taken = now.mono;
+        state.tail.extend(out.frames.into_iter().map(WireText::into_frame));
+        if out.ping {
+            state.tail.push(wire_frame(PING, b""));
+        }
+        if out.keys.is_some() {
+            state.keys = out.keys;
+            self.work.notify_one();
+        }
+        state.close = state.close.or(out.close);
+        state.read_at = match (state.read_at, out.read_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.flush(state);
+        if !state.is_writable() {
+            self.work.notify_one();
         }
     }
 
@@ -210,7 +224,7 @@ impl Conn {
             let result = match &state.tail {
                 tail if tail.len() == 1 => self.stream.try_write(&tail[0]),
                 tail => {
-                    let pieces: Vec<_> = tail.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
+                    let pieces: SmallVec<[_; PIECES]> = tail.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
                     self.stream.try_write_vectored(&pieces)
                 }
             };
@@ -228,15 +242,15 @@ impl Conn {
                 false
             }
         };
-        let taken = self.stream.taken();
+        let (now, taken) = (self.clock.mono(), self.stream.taken());
         if taken > state.taken_bytes {
             self.deps.metrics.client_bytes.inc_by(taken - state.taken_bytes);
-            (state.taken, state.taken_bytes) = (self.clock.now().mono, taken);
+            (state.taken, state.taken_bytes) = (now, taken);
         }
         if !state.is_blocked() {
-            state.tail = VecDeque::new();
+            state.tail = Tail::new(); // gives back what a large answer took
             if let Some(read_at) = state.read_at.take() {
-                let micros = self.clock.now().mono.0.saturating_sub(read_at.0);
+                let micros = now.0.saturating_sub(read_at.0);
                 self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
             }
         }
@@ -386,13 +400,13 @@ impl Conn {
                 Incoming::Text(text) => session.on_text(now, &text, &mut out),
                 Incoming::Ping(payload) => {
                     session.on_heard(now);
-                    state.tail.push_back(wire_frame(PONG, &payload));
+                    state.tail.push(wire_frame(PONG, &payload));
                 }
                 Incoming::Pong => session.on_heard(now),
                 Incoming::Binary(_) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
                 Incoming::Close(code) => {
                     let payload = code.map(u16::to_be_bytes);
-                    state.tail.push_back(wire_frame(CLOSE, payload.as_ref().map_or(&[], |p| p)));
+                    state.tail.push(wire_frame(CLOSE, payload.as_ref().map_or(&[], |p| p)));
                     self.flush(&mut state);
                     return Err(None);
                 }
@@ -405,7 +419,7 @@ impl Conn {
     async fn farewell(&self, code: CloseCode, reason: &str) {
         let mut payload = code.number().to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());
-        self.state.lock().tail.push_back(wire_frame(CLOSE, &payload));
+        self.state.lock().tail.push(wire_frame(CLOSE, &payload));
         loop {
             {
                 let mut state = self.state.lock();
@@ -432,13 +446,15 @@ impl Conn {
 }
 
 /// Drops what was written.
-fn advance(tail: &mut VecDeque<Bytes>, mut wrote: usize) {
-    while let Some(front) = tail.front_mut() {
-        if front.len() > wrote {
-            front.advance(wrote);
-            return;
+fn advance(tail: &mut Tail, mut wrote: usize) {
+    let mut whole = 0;
+    for piece in &mut *tail {
+        if piece.len() > wrote {
+            piece.advance(wrote);
+            break;
         }
-        wrote -= front.len();
-        tail.pop_front();
+        wrote -= piece.len();
+        whole += 1;
     }
+    tail.drain(..whole);
 }

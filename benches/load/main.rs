@@ -13,6 +13,8 @@ mod core;
 mod fanout;
 mod floor;
 mod latency;
+#[path = "../pair/mod.rs"]
+mod pair;
 mod stats;
 mod swarm;
 mod users;

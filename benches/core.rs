@@ -1,59 +1,16 @@
 //! What the middle costs: commits, reads by cursor, views, encoded frames, and memory per row.
 
+mod held;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use balance_gateway::hub::{Hub, Wake, Waker};
-use balance_gateway::metrics::Metrics;
-use balance_gateway::model::{
-    AccountIdx, AccountKey, Amount, Channel, Field, Filter, Freshness, Name, Now, RowUpdate, Scope, Snapshot, UnixMs,
-    VenueEvent,
-};
+use balance_gateway::model::{Channel, Filter, Freshness, Scope, Snapshot, VenueEvent};
 use balance_gateway::protocol::{self, SnapshotHead};
-use balance_gateway::store::Store;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-
-/// A live account with `rows` rows.
-struct Held {
-    store: Arc<Store>,
-    metrics: Arc<Metrics>,
-    idx: AccountIdx,
-    now: Now,
-    n: u64,
-}
-
-impl Held {
-    fn new(rows: usize) -> Self {
-        let metrics = Arc::new(Metrics::default());
-        let store = Store::new("e", Arc::clone(&metrics));
-        let now = Now { unix: UnixMs(1_763_121_358_960), ..Now::default().plus_ms(1_000_000) };
-        let key = AccountKey { venue: "bitfinex", account: "bfx-main".into() };
-        let idx = store.add_account(key, true, 200_000, now);
-        store.opened(idx, now);
-        let rows = (0..rows).map(|i| row(i, 1)).collect();
-        let list = Snapshot { freshness: Freshness::Stream, scope: Scope::Account, rows };
-        store.apply(idx, now, [VenueEvent::Snapshot(list), VenueEvent::Synced]);
-        Self { store, metrics, idx, now, n: 1 }
-    }
-
-    /// Commits `count` rows that change.
-    fn commit(&mut self, count: usize) {
-        self.n += 1;
-        let rows = (0..count).map(|i| row(i * 7, self.n)).collect();
-        self.store.apply(self.idx, self.now, [VenueEvent::Rows(rows)]);
-    }
-}
-
-fn row(i: usize, n: u64) -> RowUpdate {
-    let amount = |whole: u64| Field::Is(format!("{whole}.61169184").parse::<Amount>().expect("an amount"));
-    RowUpdate {
-        total: amount(n + 1),
-        available: amount(n),
-        locked: amount(1),
-        ..RowUpdate::new("exchange", Name::from(format!("A{i}")))
-    }
-}
+use held::{Held, row};
 
 fn commits(c: &mut Criterion) {
     let mut group = c.benchmark_group("commit");

@@ -1,4 +1,5 @@
-//! The gateway's own work without sockets: commits, reads, rows in memory. All in this process and on this thread's clock.
+//! The gateway's own work without sockets: frames of a venue, commits, reads, rows in memory. All in this process and on this
+//! thread's clock.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +11,11 @@ use balance_gateway::model::{
     AccountIdx, AccountKey, Channel, Field, Filter, Freshness, Mono, Now, RowUpdate, Scope, Snapshot, UnixMs, VenueEvent,
 };
 use balance_gateway::store::Store;
+use balance_gateway::venue::{Frame, VENUES};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::Scale;
+use crate::pair::Pair;
 use crate::stats::{Goal, Row, median, number};
 
 /// Commits between two wake-ups of the readers.
@@ -24,6 +27,7 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let rows = if scale.crowd < 1_000 { 20_000 } else { 200_000 };
     Ok(vec![
         row_bytes(rows),
+        venue_frame(changes / 10),
         alone(changes),
         watched("row changes/s, 1,000 views of an account each", VIEWS, changes),
         watched("row changes/s, 1,000 views of one account", 1, changes / 10),
@@ -69,6 +73,27 @@ fn row_bytes(rows: usize) -> Row {
     let each = (resident_bytes() - before) / rows as f64;
     black_box(&store);
     Row::new("memory per row, all included", Some(Goal::AtMost(400.0)), each, "B", format!("{rows} rows of one snapshot"))
+}
+
+/// From a frame's text to the commit of its row.
+fn venue_frame(frames: usize) -> Row {
+    let venue = VENUES.iter().find(|venue| venue.name == "bitfinex").expect("the venue is in the list");
+    let mut pair = Pair::live(venue);
+    let (mut commands, before) = (Vec::new(), pair.store.gsn());
+    let mut bytes = 0;
+    let runs = (0..20).map(|_| {
+        let texts = pair.frames(frames as u64 / 40);
+        bytes = texts[0].len();
+        let began = cpu();
+        for text in &texts {
+            pair.link.on_frame(pair.now, Frame::Text(text), &mut commands);
+        }
+        (cpu() - began) * 1e6 / texts.len() as f64
+    });
+    let micros = median(&runs.collect::<Vec<_>>());
+    assert!(pair.store.gsn() - before >= frames as u64 / 2, "every frame tells of a change");
+    let note = format!("decoded, judged by its session, committed; the first has {bytes} bytes");
+    Row::new("one wu frame of Bitfinex, from its text to the commit", Some(Goal::AtMost(3.0)), micros, "µs", note)
 }
 
 fn alone(changes: usize) -> Row {
@@ -134,11 +159,14 @@ fn watched(name: &str, accounts: usize, changes: usize) -> Row {
     Row::new(name, Some(Goal::AtLeast(3e5)), rate, "/s", note)
 }
 
-/// Ten rows changed: the cost of reading them must not depend on how many did not.
+/// Ten rows changed: the cost of telling a client that returns must not depend on how many did not.
 fn resume(rows: usize) -> Row {
     let micros = |rows: usize| {
-        let store = Store::new("e", Arc::new(Metrics::default()));
+        let metrics = Arc::new(Metrics::default());
+        let store = Store::new("e", Arc::clone(&metrics));
+        let hub = Hub::new(Arc::clone(&store), metrics);
         let idx = account(&store, 0, rows);
+        let view = hub.view(&[idx], &Filter::default(), Channel::Balances);
         let cursor = store.gsn();
         for n in 0..10 {
             store.apply(idx, now(n), [VenueEvent::Rows(vec![row(n * 97 % rows, 7)])]);
@@ -146,13 +174,14 @@ fn resume(rows: usize) -> Row {
         let runs = (0..9).map(|_| {
             let began = cpu();
             for _ in 0..1_000 {
-                black_box(store.changes_since(cursor, &[idx], &Filter::default(), Channel::Balances));
+                let frames = black_box(view.resume(view.epoch(), cursor, UnixMs(0)));
+                assert!(!frames.full && frames.rows == 10);
             }
             (cpu() - began) * 1e3
         });
         median(&runs.collect::<Vec<_>>())
     };
     let (few, many) = (micros(1_000), micros(rows / 2));
-    let note = format!("{} µs of {}, {} µs of 1,000", number(many), rows / 2, number(few));
-    Row::new("10 rows changed of many, against 10 of 1,000", Some(Goal::AtMost(2.0)), many / few, "x", note)
+    let note = format!("{} µs among {}, {} µs among 1,000, encoded", number(many), rows / 2, number(few));
+    Row::new("resume of 10 changed rows of many, against 10 of 1,000", Some(Goal::AtMost(2.0)), many / few, "x", note)
 }

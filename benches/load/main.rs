@@ -14,6 +14,8 @@ mod fanout;
 mod flood;
 mod floor;
 mod latency;
+#[path = "../pair/mod.rs"]
+mod pair;
 mod stats;
 mod swarm;
 mod users;

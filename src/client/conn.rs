@@ -5,7 +5,6 @@
 //! something is left unwritten nothing more is read from the store, so a slow socket conflates by itself and holds one answer
 //! at most. Only a socket that takes no byte at all for the stall bound is closed.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -25,8 +25,8 @@ use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
 use crate::metrics::traces::Open;
-use crate::model::Mono;
-use crate::protocol::{CloseCode, wire_frame};
+use crate::model::{Mono, Now};
+use crate::protocol::{CloseCode, WireText, wire_frame};
 use crate::runtime::Clock;
 
 /// For the conformance suite, which talks to an echo.
@@ -37,8 +37,8 @@ const BINARY: u8 = 0x2;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
-/// Pieces handed to one write.
-const PIECES: usize = 64;
+/// Pieces handed to one write. Most answers are one piece, and the largest are told in as many writes as it takes.
+const PIECES: usize = 16;
 /// Answers written one after the other to a reader whose accounts never rest; then others have their turn, and its task goes on with it.
 const ROUNDS: u32 = 16;
 /// What is read at once: requests are small.
@@ -55,6 +55,9 @@ const FAREWELL_ROUNDS: usize = 64;
 const OVER_CHECK_MS: u64 = 500;
 /// How long a closed connection may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Pieces in order. One, which is what an answer to a commit is, takes no memory of its own.
+type Tail = SmallVec<[Bytes; 1]>;
 
 /// Why the gateway ends a connection; `None`: the peer is gone.
 type Close = Option<(CloseCode, &'static str)>;
@@ -109,46 +112,50 @@ async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock
     });
 }
 
+/// What a delivery reads comes first, here and in what is nested, and in the order of the text: with thousands of connections each line of the
+/// processor's cache that it touches is a wait for memory.
+#[repr(C)]
 struct Conn {
-    number: u64,
-    deps: Arc<Deps>,
-    clock: Clock,
+    state: Mutex<State>,
     stream: Stream,
+    clock: Clock,
+    deps: Arc<Deps>,
     /// The task should look again: something is left unwritten, or a deadline moved.
     work: Notify,
-    state: Mutex<State>,
+    number: u64,
 }
 
+#[repr(C)]
 struct State {
-    /// `None` once the connection is over.
-    session: Option<ClientSession>,
     /// What the socket has not taken yet.
-    tail: VecDeque<Bytes>,
+    tail: Tail,
+    /// Close once the tail is written.
+    close: Close,
     /// TLS holds something that the socket has not taken yet.
     unflushed: bool,
+    broken: bool,
     /// When the socket last took a byte, while something is left, and how many it had taken then.
     taken: Mono,
     taken_bytes: u64,
-    /// A token waits for these.
-    keys: Option<Fresher>,
-    /// Close once the tail is written.
-    close: Close,
-    /// Nothing is read until then.
-    rest_until: Mono,
     /// The venue frame behind the tail was read then.
     read_at: Option<Mono>,
     /// When the first of its frames was offered to the socket.
     began: Mono,
+    /// `None` once the connection is over.
+    session: Option<ClientSession>,
     /// Of the whole connection. `None`: traces are off.
     span: Option<Box<Open>>,
-    broken: bool,
+    /// A token waits for these.
+    keys: Option<Fresher>,
+    /// Nothing is read until then.
+    rest_until: Mono,
 }
 
 impl Wake for Conn {
     fn wake(&self) {
         let mut state = self.state.lock();
         if state.is_writable() {
-            self.pump(&mut state, ClientOut::default());
+            self.tell(&mut state);
         }
     }
 }
@@ -172,20 +179,20 @@ impl Conn {
             None => ClientSession::new(Arc::clone(&deps), now),
         };
         let state = State {
-            session: None,
-            tail: VecDeque::new(),
+            tail: Tail::new(),
+            close: None,
             unflushed: false,
+            broken: false,
             taken: now.mono,
             taken_bytes: stream.taken(),
-            keys: None,
-            close: None,
-            rest_until: now.mono,
             read_at: None,
             began: now.mono,
+            session: None,
             span: deps.metrics.traces.open("client connection", || vec![("client", number.into())]),
-            broken: false,
+            keys: None,
+            rest_until: now.mono,
         };
-        let conn = Arc::new(Self { number, deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
+        let conn = Arc::new(Self { state: Mutex::new(state), stream, clock, deps, work: Notify::new(), number });
         {
             let mut state = conn.state.lock();
             let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;
@@ -205,51 +212,59 @@ impl Conn {
     // ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Writes `out` and what there is to tell after it, as far as the socket takes it.
-    fn pump(&self, state: &mut MutexGuard<'_, State>, mut out: ClientOut) {
+    fn pump(&self, state: &mut State, out: ClientOut) {
+        self.put(state, self.clock.now(), out);
+        // Commits found nobody to wake while the socket was full.
         let mut rounds = 0;
-        loop {
-            let (now, fresh) = (self.clock.now(), out.frames.is_empty());
-            if !state.is_blocked() {
-                state.taken = now.mono; // a stall can only begin now
-            }
-            for text in out.frames {
-                state.tail.push_back(text.frame().clone());
-            }
-            if out.ping {
-                state.tail.push_back(wire_frame(PING, b""));
-            }
-            if out.keys.is_some() {
-                state.keys = out.keys;
-                self.work.notify_one();
-            }
-            state.close = state.close.or(out.close);
-            if state.read_at.is_none() {
-                state.began = now.mono;
-            }
-            state.read_at = match (state.read_at, out.read_at) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            self.flush(state);
-            if !state.is_writable() {
-                self.work.notify_one();
-                return;
-            }
+        while state.is_writable() && self.tell(state) {
             rounds += 1;
             if rounds == ROUNDS {
                 self.work.notify_one();
-                return;
+                break;
             }
-            let Some(session) = &mut state.session else { return };
-            out = ClientOut::default();
-            session.on_wake(now, &mut out);
-            if out.is_empty() {
-                // A paced subscription is asked again by the task's clock, whose deadline may be later than that.
-                if !fresh && session.is_paced() {
-                    self.work.notify_one();
-                }
-                return;
-            }
+        }
+    }
+
+    /// Asks the session once and writes what it says. What is committed after that wakes again. False: it said nothing.
+    fn tell(&self, state: &mut State) -> bool {
+        let Some(session) = &mut state.session else { return false };
+        let (now, mut out) = (self.clock.now(), ClientOut::default());
+        session.on_wake(now, &mut out);
+        if out.is_empty() {
+            return false;
+        }
+        // A paced subscription is asked again by the task's clock, whose deadline may be later than that.
+        if session.is_paced() {
+            self.work.notify_one();
+        }
+        self.put(state, now, out);
+        true
+    }
+
+    /// Writes `out` as far as the socket takes it; the task waits for the rest.
+    fn put(&self, state: &mut State, now: Now, out: ClientOut) {
+        if !state.is_blocked() {
+            state.taken = now.mono; // a stall can only begin now
+        }
+        state.tail.extend(out.frames.into_iter().map(WireText::into_frame));
+        if out.ping {
+            state.tail.push(wire_frame(PING, b""));
+        }
+        if out.keys.is_some() {
+            state.keys = out.keys;
+            self.work.notify_one();
+        }
+        state.close = state.close.or(out.close);
+        if state.read_at.is_none() {
+            state.began = now.mono;
+        }
+        state.read_at = match (state.read_at, out.read_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.flush(state);
+        if !state.is_writable() {
+            self.work.notify_one();
         }
     }
 
@@ -262,7 +277,7 @@ impl Conn {
             let result = match &state.tail {
                 tail if tail.len() == 1 => self.stream.try_write(&tail[0]),
                 tail => {
-                    let pieces: Vec<_> = tail.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
+                    let pieces: SmallVec<[_; PIECES]> = tail.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
                     self.stream.try_write_vectored(&pieces)
                 }
             };
@@ -280,15 +295,15 @@ impl Conn {
                 false
             }
         };
-        let taken = self.stream.taken();
+        let (now, taken) = (self.clock.mono(), self.stream.taken());
         if taken > state.taken_bytes {
             self.deps.metrics.client_bytes.inc_by(taken - state.taken_bytes);
-            (state.taken, state.taken_bytes) = (self.clock.now().mono, taken);
+            (state.taken, state.taken_bytes) = (now, taken);
         }
         if !state.is_blocked() {
-            state.tail = VecDeque::new();
+            state.tail = Tail::new(); // gives back what a large answer took
             if let Some(read_at) = state.read_at.take() {
-                let micros = self.clock.now().mono.0.saturating_sub(read_at.0);
+                let micros = now.0.saturating_sub(read_at.0);
                 self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
                 self.deps.metrics.traces.written(read_at.0, state.began.0, self.number, state.span.as_deref());
             }
@@ -317,7 +332,6 @@ impl Conn {
                 return Some((CloseCode::Draining, "draining"));
             }
             let deadline = leave.map_or(deadline, |at| at.min(deadline));
-            let reads = !blocked && keys.is_none();
             let fresher = async {
                 match &mut keys {
                     Some(keys) => keys.await,
@@ -466,19 +480,19 @@ impl Conn {
             };
             let Some(session) = &mut state.session else { return Err(None) };
             match incoming {
-                Incoming::Text(text) if ECHO => state.tail.push_back(wire_frame(TEXT, text.as_bytes())),
-                Incoming::Binary(content) if ECHO => state.tail.push_back(wire_frame(BINARY, &content)),
+                Incoming::Text(text) if ECHO => state.tail.push(wire_frame(TEXT, text.as_bytes())),
+                Incoming::Binary(content) if ECHO => state.tail.push(wire_frame(BINARY, &content)),
                 Incoming::Text(text) => session.on_text(now, &text, &mut out),
                 Incoming::Ping(payload) => {
                     if session.on_control(now, &mut out) {
-                        state.tail.push_back(wire_frame(PONG, &payload));
+                        state.tail.push(wire_frame(PONG, &payload));
                     }
                 }
                 Incoming::Pong => _ = session.on_control(now, &mut out),
                 Incoming::Binary(_) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
                 Incoming::Close(code) => {
                     let payload = code.map(u16::to_be_bytes);
-                    state.tail.push_back(wire_frame(CLOSE, payload.as_ref().map_or(&[], |p| p)));
+                    state.tail.push(wire_frame(CLOSE, payload.as_ref().map_or(&[], |p| p)));
                     self.flush(&mut state);
                     return Err(None);
                 }
@@ -495,7 +509,7 @@ impl Conn {
     async fn farewell(&self, code: CloseCode, reason: &str) {
         let mut payload = code.number().to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());
-        self.state.lock().tail.push_back(wire_frame(CLOSE, &payload));
+        self.state.lock().tail.push(wire_frame(CLOSE, &payload));
         loop {
             {
                 let mut state = self.state.lock();
@@ -530,13 +544,15 @@ impl Conn {
 }
 
 /// Drops what was written.
-fn advance(tail: &mut VecDeque<Bytes>, mut wrote: usize) {
-    while let Some(front) = tail.front_mut() {
-        if front.len() > wrote {
-            front.advance(wrote);
-            return;
+fn advance(tail: &mut Tail, mut wrote: usize) {
+    let mut whole = 0;
+    for piece in &mut *tail {
+        if piece.len() > wrote {
+            piece.advance(wrote);
+            break;
         }
-        wrote -= front.len();
-        tail.pop_front();
+        wrote -= piece.len();
+        whole += 1;
     }
+    tail.drain(..whole);
 }

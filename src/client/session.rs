@@ -6,12 +6,13 @@
 use std::sync::{Arc, Weak};
 
 use secrecy::{ExposeSecret, SecretString};
+use smallvec::SmallVec;
 
 use super::{Bucket, Deps};
 use crate::access::{AuthError, Fresher, Grant, Identity, Seat};
 use crate::hub::{Frames, View, Wake, Waker, Watch};
 use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels};
-use crate::model::{Channel, Filter, Mono, Now};
+use crate::model::{Channel, Filter, Mono, Now, UnixMs};
 use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Request, Subscribe, WireText};
 
 /// How long before a token ends its holder is told.
@@ -24,7 +25,8 @@ const MAX_BEFORE_LOGIN: u32 = 16;
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
 pub struct ClientOut {
-    pub frames: Vec<WireText>,
+    /// One, in most answers.
+    pub frames: SmallVec<[WireText; 1]>,
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
@@ -36,21 +38,23 @@ pub struct ClientOut {
     pub read_at: Option<Mono>,
 }
 
-/// See the module.
+/// See the module. What a delivery reads comes first: see `Conn`.
+#[repr(C)]
 pub struct ClientSession {
     deps: Arc<Deps>,
+    last_sent: Mono,
+    auth: Auth,
+    /// By channel.
+    subs: [Option<Sub>; 2],
     reader: Option<Weak<dyn Wake>>,
     own_waker: Option<Arc<Waker>>,
     /// Rights may change while nothing is subscribed.
     enrolled: Option<Watch>,
-    auth: Auth,
     /// A token whose key may just have been published, and the id of its request.
     pending: Option<(Option<Id>, SecretString)>,
-    subs: [Option<Sub>; 2],
     bucket: Bucket,
     refused: u32,
     before_login: u32,
-    last_sent: Mono,
     last_heard: Mono,
     last_ping: Mono,
     /// The first ping since anything was heard.
@@ -58,14 +62,22 @@ pub struct ClientSession {
 }
 
 enum Auth {
-    Waiting { until: Mono },
-    Known { identity: Identity, grant: Grant, noticed: bool, seat: Seat<Arc<str>> },
+    Waiting {
+        until: Mono,
+    },
+    /// `ends_at` is the identity's: a delivery reads it, and nothing else of that.
+    Known {
+        ends_at: UnixMs,
+        grant: Grant,
+        noticed: bool,
+        identity: Box<Identity>,
+        seat: Seat<Arc<str>>,
+    },
 }
 
 struct Sub {
     view: Arc<View>,
     _watch: Option<Watch>,
-    filter: Filter,
     /// The gsn of the last frame sent.
     prev: u64,
     /// Everything up to here was looked at.
@@ -289,7 +301,7 @@ impl ClientSession {
         };
         let grant = self.deps.directory.grant(&identity);
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
-        self.auth = Auth::Known { identity, grant, noticed: false, seat };
+        self.auth = Auth::Known { ends_at: identity.ends_at, grant, noticed: false, identity: Box::new(identity), seat };
         self.send(now, FrameKind::AuthResult, text, out);
         self.look_again(now, out);
     }
@@ -309,8 +321,7 @@ impl ClientSession {
         };
         let text = protocol::subscribed(id, channel, view.epoch(), frames.cut, !frames.full);
         self.send(now, FrameKind::Subscribed, text, out);
-        self.subs[slot(channel)] =
-            Some(Sub { view, _watch: watch, filter, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
+        self.subs[slot(channel)] = Some(Sub { view, _watch: watch, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
         if !replaced {
             self.count_subscription(channel, 1);
         }
@@ -382,7 +393,7 @@ impl ClientSession {
     fn look_again(&mut self, now: Now, out: &mut ClientOut) {
         for channel in Channel::ALL {
             let Some(sub) = &self.subs[slot(channel)] else { continue };
-            let view = self.view(&sub.filter, channel);
+            let view = self.view(sub.view.filter(), channel);
             if view.is_same(&sub.view) {
                 continue;
             }
@@ -413,8 +424,8 @@ impl ClientSession {
         let mut at = self.last_sent.plus_ms(limits.heartbeat_ms).min(self.last_ping.plus_ms(limits.ping_interval_ms));
         match &self.auth {
             Auth::Waiting { until } => at = at.min(*until),
-            Auth::Known { identity, noticed, .. } => {
-                let next = if *noticed { identity.ends_at.0 } else { identity.expires_at.0 - EXPIRY_NOTICE_MS };
+            Auth::Known { ends_at, identity, noticed, .. } => {
+                let next = if *noticed { ends_at.0 } else { identity.expires_at.0 - EXPIRY_NOTICE_MS };
                 at = at.min(now.mono.plus_ms(u64::try_from(next - now.unix.0).unwrap_or(0)));
             }
         }
@@ -453,9 +464,7 @@ impl ClientSession {
             Auth::Known { identity, .. } if self.deps.access.load().is_revoked(identity) => {
                 Some((CloseCode::TokenRevoked, "the token was revoked"))
             }
-            Auth::Known { identity, .. } => {
-                (identity.ends_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired"))
-            }
+            Auth::Known { ends_at, .. } => (*ends_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired")),
         }
     }
 

@@ -1,12 +1,14 @@
 //! The socket under a client connection, as something that can be tried without waiting, by whoever has something to write.
 
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -20,30 +22,34 @@ struct Counted {
     taken: AtomicU64,
 }
 
-impl Socket {
-    pub fn new(tcp: TcpStream) -> Self {
-        Self(Arc::new(Counted { tcp, taken: AtomicU64::new(0) }))
-    }
-
-    /// Bytes the socket has taken so far.
-    pub fn taken(&self) -> u64 {
-        self.0.taken.load(Ordering::Relaxed)
-    }
-
+impl Counted {
     fn count(&self, wrote: io::Result<usize>) -> io::Result<usize> {
-        wrote.inspect(|n| _ = self.0.taken.fetch_add(*n as u64, Ordering::Relaxed))
+        wrote.inspect(|n| _ = self.taken.fetch_add(*n as u64, Ordering::Relaxed))
     }
 
+    /// Hands the bytes to the system, which nearly always takes them: what the runtime remembers of the socket lies elsewhere in
+    /// memory, and is asked only after a refusal. Then it tries again, because it must see a refusal itself in order to tell when
+    /// that is over.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.count(self.0.tcp.try_write(bytes))
+        let wrote = match SockRef::from(&self.tcp).send(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tcp.try_write(bytes),
+            wrote => wrote,
+        };
+        self.count(wrote)
     }
 
     fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count(self.0.tcp.try_write_vectored(pieces))
+        self.count(self.tcp.try_write_vectored(pieces))
     }
 
     fn shut_down(&self) -> io::Result<()> {
-        socket2::SockRef::from(&self.0.tcp).shutdown(std::net::Shutdown::Write)
+        SockRef::from(&self.tcp).shutdown(Shutdown::Write)
+    }
+}
+
+impl Socket {
+    pub fn new(tcp: TcpStream) -> Self {
+        Self(Arc::new(Counted { tcp, taken: AtomicU64::new(0) }))
     }
 
     fn poll_write_with(&self, cx: &mut Context<'_>, write: impl Fn(&Self) -> io::Result<usize>) -> Poll<io::Result<usize>> {
@@ -75,11 +81,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |socket| socket.try_write(buf))
+        self.poll_write_with(cx, |socket| socket.0.count(socket.0.tcp.try_write(buf)))
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |socket| socket.try_write_vectored(bufs))
+        self.poll_write_with(cx, |socket| socket.0.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -91,7 +97,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shut_down())
+        Poll::Ready(self.0.shut_down())
     }
 }
 
@@ -102,26 +108,44 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Layer for T {}
 
 /// A connection's socket. Reads and writes may be tried from any thread.
 pub struct Stream {
-    socket: Socket,
+    socket: Held,
     layer: Option<Mutex<Box<dyn Layer>>>,
     /// Kept until the connection is over: its places among the open sockets.
     _held: Box<dyn Send + Sync>,
 }
 
+/// A bare socket is nobody else's, and lies where its connection lies: a delivery reads it. One under a layer is shared with that.
+enum Held {
+    Alone(Counted),
+    Shared(Socket),
+}
+
+impl std::ops::Deref for Held {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        match self {
+            Self::Alone(socket) => socket,
+            Self::Shared(socket) => &socket.0,
+        }
+    }
+}
+
 impl Stream {
     /// The bare socket.
     pub fn plain(socket: Socket, held: impl Send + Sync + 'static) -> Self {
+        let socket = Arc::try_unwrap(socket.0).map_or_else(|shared| Held::Shared(Socket(shared)), Held::Alone);
         Self { socket, layer: None, _held: Box::new(held) }
     }
 
     /// TLS over the socket.
     pub fn layered(socket: Socket, layer: impl Layer + 'static) -> Self {
-        Self { socket, layer: Some(Mutex::new(Box::new(layer))), _held: Box::new(()) }
+        Self { socket: Held::Shared(socket), layer: Some(Mutex::new(Box::new(layer))), _held: Box::new(()) }
     }
 
     /// Bytes the socket has taken so far.
     pub fn taken(&self) -> u64 {
-        self.socket.taken()
+        self.socket.taken.load(Ordering::Relaxed)
     }
 
     /// Writes what is taken now. With TLS, [`Stream::try_flush`] hands it on to the socket.
@@ -163,7 +187,7 @@ impl Stream {
     /// `WouldBlock` when nothing is there; anything else means that it is broken.
     pub fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         match &self.layer {
-            None => self.socket.0.tcp.try_read(bytes),
+            None => self.socket.tcp.try_read(bytes),
             Some(layer) => {
                 let mut buf = ReadBuf::new(bytes);
                 tried(Pin::new(&mut *layer.lock()).poll_read(&mut nobody(), &mut buf))?;
@@ -177,7 +201,7 @@ impl Stream {
     /// # Errors
     /// The socket is broken.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.0.tcp.readable().await
+        self.socket.tcp.readable().await
     }
 
     /// Waits until something may be written. May be cancelled.
@@ -185,7 +209,7 @@ impl Stream {
     /// # Errors
     /// The socket is broken.
     pub async fn writable(&self) -> io::Result<()> {
-        self.socket.0.tcp.writable().await
+        self.socket.tcp.writable().await
     }
 
     /// Tells the peer that nothing more is coming.

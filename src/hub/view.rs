@@ -75,6 +75,11 @@ impl View {
         self.channel
     }
 
+    /// What its readers asked for, within what they may see.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     pub(super) fn accounts(&self) -> &[AccountIdx] {
         &self.accounts
     }

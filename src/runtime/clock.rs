@@ -21,7 +21,12 @@ impl Clock {
     /// This moment. A wall clock before 1970 reads as 1970.
     pub fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono: Mono(self.start.elapsed().as_micros() as u64), unix: UnixMs(unix.as_millis() as i64) }
+        Now { mono: self.mono(), unix: UnixMs(unix.as_millis() as i64) }
+    }
+
+    /// How long it is since the start, for who does not ask the hour.
+    pub fn mono(&self) -> Mono {
+        Mono(self.start.elapsed().as_micros() as u64)
     }
 
     /// How far the wall clock is ahead of the monotonic one, in ms. It leaps where the machine slept (only the one goes on meanwhile), or

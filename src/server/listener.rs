@@ -121,9 +121,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pace = (!peer.is_proxy).then(|| Arc::new(Pace::new()));
-    let routes = routes.layer(axum::Extension(peer));
-    let service = service_fn(move |request: Request<Incoming>| {
+    // The peer goes with each request: a layer would be laid around every route anew for each connection.
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (routes, pace) = (routes.clone(), pace.clone());
+        request.extensions_mut().insert(peer.clone());
         async move {
             // Requests that are all there already are one long piece of work to the HTTP server: others must get their turn.
             tokio::task::yield_now().await;

@@ -232,8 +232,9 @@ async fn dial(handshake: Handshake, tls: Arc<rustls::ClientConfig>) -> Result<So
         value.set_sensitive(true);
         request.headers_mut().insert(name, value);
     }
+    // The library writes zeros over all of the buffer before each read, so it is no larger than most messages.
     let config = WebSocketConfig::default()
-        .read_buffer_size(16 << 10)
+        .read_buffer_size(4 << 10)
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));

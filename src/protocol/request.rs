@@ -253,9 +253,8 @@ impl Filter {
                 entries.extend(value.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned));
                 *list = Some(check_list(entries, name)?);
             }
-            match name {
-                "nonzero" => filter.nonzero = value.parse().map_err(|_| "nonzero: wants true or false".to_owned())?,
-                _ => {}
+            if name == "nonzero" {
+                filter.nonzero = value.parse().map_err(|_| "nonzero: wants true or false".to_owned())?;
             }
         }
         filter.normalize();

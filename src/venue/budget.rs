@@ -151,9 +151,12 @@ impl Nonce {
 pub struct Shared {
     hosts: Mutex<HashMap<String, Arc<Mutex<HostBudget>>>>,
     nonces: Mutex<HashMap<String, Arc<Nonce>>>,
-    /// A venue's further limits, by host and the venue's word for what is limited.
-    others: Mutex<HashMap<(String, &'static str), Arc<Mutex<Budget>>>>,
+    /// A venue's further limits.
+    others: Mutex<HashMap<Limited, Arc<Mutex<Budget>>>>,
 }
+
+/// A host, and the venue's word for what is limited there.
+type Limited = (String, &'static str);
 
 impl Shared {
     /// The budget of the host in `url`. The first caller's limits hold.

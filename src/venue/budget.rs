@@ -146,13 +146,16 @@ impl Nonce {
     }
 }
 
+/// A budget that several accounts spend from.
+type SharedBudget = Arc<Mutex<Budget>>;
+
 /// What accounts share: one budget per venue host, one nonce per key.
 #[derive(Debug, Default)]
 pub struct Shared {
     hosts: Mutex<HashMap<String, Arc<Mutex<HostBudget>>>>,
     nonces: Mutex<HashMap<String, Arc<Nonce>>>,
     /// A venue's further limits, by host and the venue's word for what is limited.
-    others: Mutex<HashMap<(String, &'static str), Arc<Mutex<Budget>>>>,
+    others: Mutex<HashMap<(String, &'static str), SharedBudget>>,
 }
 
 impl Shared {

@@ -103,6 +103,9 @@ impl World {
                 why = Some("a row shows what was never held".into());
             }
             let Some(pipe) = pipe.filter(|_| live) else { continue };
+            if pipe.ended {
+                why = Some("a row is live, though the venue has ended the subscription".into());
+            }
             if pipe.clean {
                 let told = pipe.told.get(&(row.wallet.clone(), row.asset.clone()));
                 let told = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));

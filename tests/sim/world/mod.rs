@@ -5,6 +5,7 @@
 //!
 //! - **Up or stale.** An account without a connection, or with one on which nothing has arrived for longer than the venue's liveness
 //!   bound, is neither `live` nor `degraded`; a row is `live` only in an account that is.
+//! - **Told of.** After a venue has said, unasked, that it tells nothing more, no row is live until the subscription stands again.
 //! - **Said.** While a connection keeps order and loses nothing, a `live` row shows a holding of the book at some version between *low* and
 //!   *high*. *High* is the newest version anything that arrived spoke of: nothing is known before it was said. *Low* is the newest version of
 //!   that very row which the venue told on this connection and which has arrived in full, or the version at which the connection was

@@ -146,17 +146,17 @@ impl Nonce {
     }
 }
 
+/// A budget that several accounts spend from.
+type SharedBudget = Arc<Mutex<Budget>>;
+
 /// What accounts share: one budget per venue host, one nonce per key.
 #[derive(Debug, Default)]
 pub struct Shared {
     hosts: Mutex<HashMap<String, Arc<Mutex<HostBudget>>>>,
     nonces: Mutex<HashMap<String, Arc<Nonce>>>,
-    /// A venue's further limits.
-    others: Mutex<HashMap<Limited, Arc<Mutex<Budget>>>>,
+    /// A venue's further limits, by host and the venue's word for what is limited.
+    others: Mutex<HashMap<(String, &'static str), SharedBudget>>,
 }
-
-/// A host, and the venue's word for what is limited there.
-type Limited = (String, &'static str);
 
 impl Shared {
     /// The budget of the host in `url`. The first caller's limits hold.

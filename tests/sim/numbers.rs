@@ -1,5 +1,8 @@
-//! What a venue's own numbering proves to be lost, by the least that its manual says: the oracle's reading, not the session's.
+//! What a venue's own words prove besides the rows, by the least that its manual says: the oracle's reading, not the session's.
 //!
+//! The end of a subscription, where the venue says so unasked: from then on nothing more is told, whatever moves.
+//!
+//! And its numbers.
 //! Eight messages in a row that counted by ones, and never a skip before on this connection: then a skip is a loss, and whoever heard
 //! it knows that what it holds may not be what the venue said last. Anything less proves nothing here.
 
@@ -7,6 +10,19 @@ use serde_json::Value;
 
 /// So many steps by one prove that the numbers count messages.
 const PROOF: u32 = 8;
+
+/// Does the frame begin (`true`) or end (`false`) the subscription? Moonbase's is ended by the gateway itself, at each refresh.
+pub fn subscription(venue: &str, text: &str) -> Option<bool> {
+    let message: Value = serde_json::from_str(text).ok()?;
+    match (venue, message["type"].as_str()) {
+        ("p99", Some("subscribed" | "unsubscribed")) if message["channel"] == "spot:user:balances" => {
+            Some(message["type"] == "subscribed")
+        }
+        ("synthesis", _) if message["response"] == "Unsubscribed" => Some(false),
+        ("synthesis", _) if message["response"]["wallets"].is_array() => Some(true),
+        _ => None,
+    }
+}
 
 /// The number of a message.
 #[derive(Debug, Clone, Copy)]

@@ -137,6 +137,9 @@ pub const OWN: &[Own] = &[
     own("toy", "mute", Honest, Again),
 ];
 
+/// Venues whose REST answer gives every number of every row: what it says has been said.
+pub const WHOLE_REST: &[&str] = &["p99"];
+
 /// Documented alternatives in how a venue speaks: a world may begin with one, and keeps it.
 pub const HABITS: &[(&str, &str)] = &[("moonbase", "updates_partial")];
 

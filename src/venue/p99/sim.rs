@@ -95,6 +95,13 @@ struct Conn {
     pushed: BTreeMap<String, [(i64, String); 2]>,
 }
 
+impl Conn {
+    fn push_old(&self, id: ConnId, out: &mut SimOut) {
+        let old = self.pushed.values().filter(|[old, last]| self.subscribed && old.0 < last.0 && !old.1.is_empty());
+        old.for_each(|[old, _]| out.send(id, old.1.as_str()));
+    }
+}
+
 /// Faults that wait for their occasion: how often each will still strike.
 #[derive(Default)]
 struct Next {
@@ -103,6 +110,7 @@ struct Next {
     drop_pong: u32,
     repeat_push: u32,
     lower_ts: u32,
+    old_push: u32,
     cut_push: u32,
     swap_fill: u32,
     silent_cancel: u32,
@@ -129,7 +137,10 @@ const FAULTS: &[(&str, &str)] = &[
     ("drop_next_pong", "the next `pong` is dropped silently"),
     ("repeat_push", "the next push is sent twice"),
     ("lower_ts", "the next push carries a time stamp a minute older"),
-    ("old_push", "of each token the push before the last is sent again, where its time stamp is lower"),
+    (
+        "old_push",
+        "of each token the push before the last is sent again, where its time stamp is lower; and once more at the next ping",
+    ),
     ("cut_push", "the next push lacks its `available`"),
     ("swap_fill_order", "the two pushes of the next fill come the other way round"),
     ("silent_cancel", "the next cancel is not pushed, as the refund of an immediate-or-cancel order"),
@@ -205,7 +216,12 @@ impl Sim for P99Sim {
                 out.send(conn, serde_json::json!({"type": "unsubscribed", "channel": channel}).to_string());
             }
             "ping" if strikes(&mut self.next.drop_pong) => {}
-            "ping" => out.send(conn, r#"{"type":"pong"}"#),
+            "ping" => {
+                out.send(conn, r#"{"type":"pong"}"#);
+                if strikes(&mut self.next.old_push) {
+                    self.all(out, |id, conn, out| conn.push_old(id, out));
+                }
+            }
             _ => error(out, conn, "INVALID_MESSAGE", "Unknown message type"),
         }
     }
@@ -276,10 +292,10 @@ impl Sim for P99Sim {
             "drop_next_pong" => next.drop_pong += 1,
             "repeat_push" => next.repeat_push += 1,
             "lower_ts" => next.lower_ts += 1,
-            "old_push" => self.all(out, |id, conn, out| {
-                let old = conn.pushed.values().filter(|[old, last]| old.0 < last.0 && !old.1.is_empty());
-                old.for_each(|[old, _]| out.send(id, old.1.as_str()));
-            }),
+            "old_push" => {
+                next.old_push += 1;
+                self.all(out, |id, conn, out| conn.push_old(id, out));
+            }
             "cut_push" => next.cut_push += 1,
             "swap_fill_order" => next.swap_fill += 1,
             "silent_cancel" => next.silent_cancel += 1,

@@ -75,6 +75,8 @@ struct Round {
     /// The end of patience; once something was listed, the end of the quiet that completes the round.
     due: Mono,
     answered: bool,
+    /// A list came, though none that says anything.
+    heard: bool,
 }
 
 enum Kind {
@@ -229,7 +231,7 @@ impl SynthesisSession {
         self.sent = now.mono;
         self.audit_at = None;
         self.in_haste = false;
-        self.round = Some(Round { kind, due: now.mono.plus_ms(self.settings.sync_timeout_ms), answered: false });
+        self.round = Some(Round { kind, due: now.mono.plus_ms(self.settings.sync_timeout_ms), answered: false, heard: false });
     }
 
     // Answers.
@@ -249,6 +251,9 @@ impl SynthesisSession {
         }
         let progress = sorted.any_listed || (listings.is_empty() && self.settings.trust_empty_list);
         self.tell(sorted, out);
+        if let Some(round) = self.round.as_mut() {
+            round.heard = true;
+        }
         if !progress {
             return;
         }
@@ -349,6 +354,7 @@ impl SynthesisSession {
         match round.kind {
             Kind::Sync if round.answered => self.finish_sync(now, out),
             Kind::Audit if round.answered => self.finish_audit(now, out),
+            Kind::Audit if round.heard => self.miss_audit(now, out),
             Kind::Audit if self.answers_audits => {
                 let text = "the venue answered audits on this connection and does no longer";
                 self.answers_audits = false;

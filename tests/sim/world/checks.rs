@@ -103,10 +103,20 @@ impl World {
                 why = Some("a row shows what was never held".into());
             }
             let Some(pipe) = pipe.filter(|_| live) else { continue };
+            if pipe.ended {
+                why = Some("a row is live, though the venue has ended the subscription".into());
+            }
             if pipe.clean {
                 let told = pipe.told.get(&(row.wallet.clone(), row.asset.clone()));
                 let told = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));
-                let low = told.copied().unwrap_or_default().max(pipe.opened);
+                let mut low = told.copied().unwrap_or_default().max(pipe.opened);
+                // A row that no message told of since REST was asked is what REST said, or in doubt.
+                let newest = pipe.told.get(&(row.wallet.clone(), row.asset.clone())).and_then(|told| told.last());
+                if let Some((said, floor)) = upstream.rest_said
+                    && newest.is_none_or(|told| *told <= floor)
+                {
+                    low = low.max(said);
+                }
                 if !side.log.allows(row, low, upstream.ceiling) {
                     why = Some(format!("a live row is not what was said last (versions {low} to {})", upstream.ceiling));
                 }

@@ -1,6 +1,6 @@
 //! One run of the gateway without its sockets: the real links, store, hub and access, driven by the world.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -44,6 +44,10 @@ pub struct Upstream {
     /// The newest version anything heard spoke of.
     pub ceiling: u64,
     pub calls: BTreeSet<(ConnId, u32)>,
+    /// By call under way, the version of which everything had been heard when it left. `None`: the session has its reasons not to heed it.
+    pub sent: BTreeMap<u32, Option<u64>>,
+    /// What REST said last on this connection: the version it told of, and that of which everything had been heard when it was asked.
+    pub rest_said: Option<(u64, u64)>,
     /// When an answer out of its time last came to an account that was proven, and whether the last answer was one.
     pub late_at: Option<Mono>,
     pub was_late: bool,
@@ -83,8 +87,21 @@ impl Gateway {
                 host: shared.host(&account.spec.ws_url, account.venue.limits),
                 seed: seed.wrapping_mul(31).wrapping_add(nth),
             });
-            let (conn, calls) = Default::default();
-            Upstream { link, idx, conn, dial: 0, heard: now.mono, floor: 0, ceiling: 0, calls, late_at: None, was_late: false }
+            let (conn, calls, sent, rest_said) = Default::default();
+            Upstream {
+                link,
+                idx,
+                conn,
+                dial: 0,
+                heard: now.mono,
+                floor: 0,
+                ceiling: 0,
+                calls,
+                sent,
+                rest_said,
+                late_at: None,
+                was_late: false,
+            }
         });
         let upstreams: Vec<Upstream> = upstreams.collect();
         let witness = Witness::new(&store, upstreams.iter().map(|up| up.idx).collect());

@@ -6,6 +6,8 @@ use balance_gateway::venue::sim::{ConnId, SimOut, SimRequest};
 use balance_gateway::venue::{Call, CallId, Reply};
 
 use super::net::{Item, Owner};
+use crate::venue_faults::WHOLE_REST;
+
 use super::{Answer, DIAL_TIMEOUT_MS, Event, World};
 
 impl World {
@@ -35,6 +37,7 @@ impl World {
                     let at = Mono(now.0 + self.sides[nth].latency());
                     let upstream = &mut self.gateway.upstreams[link];
                     upstream.calls.insert((conn, call.id.0));
+                    upstream.sent.insert(call.id.0, Some(upstream.floor));
                     let give_up = now.plus_ms(call.timeout_ms);
                     self.at(give_up, Event::Reply(owner, conn, call.id, Answer::none()));
                     self.at(at, Event::Ask(owner, conn, call));
@@ -106,6 +109,8 @@ impl World {
         upstream.heard = self.now.mono;
         if let Some(pipe) = upstream.conn.and_then(|conn| self.sides[nth].pipes.get(&conn)) {
             (upstream.floor, upstream.ceiling) = (pipe.opened, pipe.opened);
+            upstream.rest_said = None;
+            upstream.sent.clear();
         }
         let mut commands = Vec::new();
         upstream.link.on_dialed(self.now, result.map(|_| ()), &mut commands);
@@ -165,6 +170,13 @@ impl World {
         upstream.ceiling = upstream.ceiling.max(version);
         if is_late || reply.is_ok() {
             upstream.was_late = is_late;
+        }
+        let asked = upstream.sent.remove(&call.0).flatten().filter(|_| !is_late);
+        if let (Ok((200, body)), Some(floor)) = (&reply, asked)
+            && WHOLE_REST.contains(&self.accounts[owner.link].venue.name)
+            && serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
+        {
+            upstream.rest_said = Some((version, floor));
         }
         if is_late {
             self.hear_late(owner.link, conn);

@@ -5,11 +5,13 @@
 //!
 //! - **Up or stale.** An account without a connection, or with one on which nothing has arrived for longer than the venue's liveness
 //!   bound, is neither `live` nor `degraded`; a row is `live` only in an account that is.
+//! - **Told of.** After a venue has said, unasked, that it tells nothing more, no row is live until the subscription stands again.
 //! - **Said.** While a connection keeps order and loses nothing, a `live` row shows a holding of the book at some version between *low* and
 //!   *high*. *High* is the newest version anything that arrived spoke of: nothing is known before it was said. *Low* is the newest version of
 //!   that very row which the venue told on this connection and which has arrived in full, or the version at which the connection was
 //!   opened: what was said is not forgotten. A move of which the venue says nothing (a deposit at a venue that pushes none) does not raise
-//!   *low*. Numbers that the row calls unknown agree with everything. Where the venue numbers its messages and the numbers prove that one is
+//!   *low*; an answer of REST that gives every number does, for rows of which nothing was told since it was asked. Numbers that the row
+//!   calls unknown agree with everything. Where the venue numbers its messages and the numbers prove that one is
 //!   lost (`numbers.rs`), *low* is the version before the one that shows the loss. An answer of REST that is out of its time (a replica that
 //!   lags) is believed where nothing was proven; it never excuses a row of an account that was.
 //! - **Recent.** In a `live` account (not in a `degraded` one: its reason says that comparing fails), a `live` row shows a holding that the

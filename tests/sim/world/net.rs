@@ -60,6 +60,8 @@ pub struct Pipe {
     pub told: BTreeMap<Key, Vec<u64>>,
     /// What its messages' numbers prove, where the venue numbers them.
     pub count: Count,
+    /// The venue has said that it tells nothing more.
+    pub ended: bool,
     /// A frame held back to change places with the next.
     held: Option<Item>,
 }
@@ -162,7 +164,19 @@ impl Side {
         let (up, down, told, count) = Default::default();
         let opened = self.log.version();
         let clean = !self.rough;
-        let pipe = Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, count, held: None };
+        let pipe = Pipe {
+            owner,
+            up,
+            down,
+            venue_done: false,
+            gateway_done: false,
+            clean,
+            opened,
+            told,
+            count,
+            ended: false,
+            held: None,
+        };
         self.pipes.insert(conn, pipe);
         conn
     }

@@ -38,6 +38,7 @@ impl World {
     /// The operator says that the credentials are to be looked at again.
     pub fn mind_credentials(&mut self, link: usize) {
         let mut commands = Vec::new();
+        self.gateway.upstreams[link].sent.values_mut().for_each(|floor| *floor = None);
         self.gateway.upstreams[link].link.on_credentials(self.now, &mut commands);
         self.carry_out(link, commands);
     }
@@ -45,6 +46,7 @@ impl World {
     /// The operator asks for a fresh snapshot.
     pub fn resync(&mut self, link: usize) {
         let mut commands = Vec::new();
+        self.gateway.upstreams[link].sent.values_mut().for_each(|floor| *floor = None);
         self.gateway.upstreams[link].link.resync(self.now, &mut commands);
         self.tell(|| format!("link {link} RESYNC"));
         self.carry_out(link, commands);

@@ -6,7 +6,7 @@ use balance_gateway::venue::sim::{ConnId, Move, SimOut};
 
 use super::World;
 use super::net::{self, Item};
-use crate::numbers::number;
+use crate::numbers::{number, subscription};
 
 impl World {
     pub(super) fn trade(&mut self, nth: usize) {
@@ -145,6 +145,12 @@ impl World {
         {
             // A message is lost, and whoever counts knows it: nothing older than what came before this one is what was said last.
             pipe.opened = pipe.opened.max(parcel.version.saturating_sub(1));
+        }
+        if let Item::Text(text) = &parcel.item
+            && let Some(begins) = subscription(self.sides[nth].venue.name, text)
+            && let Some(pipe) = self.sides[nth].pipes.get_mut(&conn)
+        {
+            pipe.ended = !begins;
         }
         let before = self.gateway.store.gsn();
         match parcel.item {

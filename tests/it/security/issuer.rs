@@ -105,8 +105,11 @@ async fn all_who_wait_for_keys_share_one_fetch() {
     until("the first fetch", async || (endpoint.asked() == 1).then_some(())).await;
     let users: Vec<_> = (0..20).map(|n| signer.token(&format!("user-{n}"))).collect();
     let mut by_frame = gateway.connect(None).await.unwrap();
-    by_frame.send(json!({"type": "auth_token", "token": signer.token("alice")})).await;
-    by_frame.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
+    let login = json!({"type": "auth_token", "token": signer.token("alice")});
+    by_frame.send_together(&[login, json!({"type": "subscribe", "channel": "user:balances"})]).await;
+    // Who asks later is answered: what came before has been read.
+    let mut later = gateway.connect(None).await.unwrap();
+    assert_eq!(later.ask(json!({"type": "ping"})).await["type"], "pong");
     let open = async {
         until("a refusal would have come by now", async || Some(())).await;
         drop(closed);

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use balance_gateway::access::{Access, Config, Directory, Identity, KeyConfig, Listed};
-use balance_gateway::client::conn::{Drain, Line, serve};
-use balance_gateway::client::{Deps, Limits, Socket, Stream};
+use balance_gateway::client::conn::{Line, serve};
+use balance_gateway::client::{Deps, Drain, Limits, Socket, Stream};
 use balance_gateway::hub::Hub;
 use balance_gateway::model::{AccountKey, Channel, Filter, UnixMs};
 use balance_gateway::protocol::FrameKind;
@@ -203,7 +203,7 @@ impl Crowd {
     /// [`READERS`] connections of one user subscribe and are told everything.
     fn connect(&mut self) {
         let clock = Clock::start();
-        let drain = Drain { begun: self.tasks.stop_token().clone(), reconnect_within_ms: 0 };
+        let drain = Drain::default();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         for _ in 0..READERS {
             let mut reader = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");

@@ -112,11 +112,9 @@ async fn a_client_that_takes_nothing_does_not_hold_up_a_stop() {
 
 #[tokio::test]
 async fn a_flood_of_pings_is_closed_with_4204() {
-    let world = World::of(given("moonbase")).await;
+    let world = World::new("max_requests_per_second = 1\nrequest_burst = 10", vec![given("moonbase")]).await;
     let mut client = world.client("alice").await;
-    for _ in 0..310 {
-        client.send_message(Message::Ping(vec![7; 125].into())).await;
-    }
+    client.send_together((0..400).map(|_| Message::Ping(vec![7; 100].into()))).await;
     assert_eq!(client.closed().await, Some(4204));
 }
 

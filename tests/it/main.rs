@@ -17,6 +17,7 @@ mod requests;
 mod rest;
 mod security;
 mod storm;
+mod stream;
 mod subscriptions;
 mod support;
 mod tidy;

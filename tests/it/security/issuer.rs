@@ -13,6 +13,9 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::kit::{Gateway, Signer, beside, until};
 
+/// Answers given at once through an open gate.
+const GATE: u32 = 1_000;
+
 /// An endpoint whose answer can be changed, that counts how often it is asked and answers only while its gate is open.
 #[derive(Clone)]
 struct Endpoint {
@@ -26,7 +29,7 @@ impl Endpoint {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-        let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let gate = Arc::new(Semaphore::new(GATE as usize));
         let endpoint = Self { answer: Arc::default(), asked: Arc::default(), gate, url };
         let routes = Router::new().route("/jwks.json", get(Self::answer)).with_state(endpoint.clone());
         beside(async move { axum::serve(listener, routes).await.unwrap() });
@@ -100,14 +103,16 @@ async fn a_storm_of_unknown_keys_costs_the_issuer_one_fetch() {
 async fn all_who_wait_for_keys_share_one_fetch() {
     let (endpoint, signer) = (Endpoint::start().await, Signer::new("a"));
     endpoint.publish(&[&signer]).await;
-    let closed = endpoint.gate.clone().acquire_many_owned(Semaphore::MAX_PERMITS as u32).await.unwrap();
+    let closed = endpoint.gate.clone().acquire_many_owned(GATE).await.unwrap();
     let gateway = Gateway::start("", &endpoint.section(3_600)).await;
     until("the first fetch", async || (endpoint.asked() == 1).then_some(())).await;
     let users: Vec<_> = (0..20).map(|n| signer.token(&format!("user-{n}"))).collect();
     let mut by_frame = gateway.connect(None).await.unwrap();
-    by_frame.send(json!({"type": "auth_token", "token": signer.token("alice")})).await;
-    // What is sent along is not a stranger's request: it waits, too.
-    by_frame.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
+    let login = json!({"type": "auth_token", "token": signer.token("alice")});
+    by_frame.send_together(&[login, json!({"type": "subscribe", "channel": "user:balances"})]).await;
+    // Who asks later is answered: what came before has been read.
+    let mut later = gateway.connect(None).await.unwrap();
+    assert_eq!(later.ask(json!({"type": "ping"})).await["type"], "pong");
     let open = async {
         until("a refusal would have come by now", async || Some(())).await;
         drop(closed);

@@ -191,6 +191,14 @@ impl Client {
         }
     }
 
+    /// Sends all of them in one write.
+    pub async fn send_together(&mut self, frames: &[Value]) {
+        for frame in frames {
+            self.0.feed(Message::text(frame.to_string())).await.unwrap();
+        }
+        self.0.flush().await.unwrap();
+    }
+
     pub async fn send(&mut self, frame: Value) {
         soon("room to write", self.0.send(Message::text(frame.to_string()))).await.unwrap();
     }

@@ -102,6 +102,14 @@ impl Client {
         soon("room to write", self.socket.send(message)).await.unwrap();
     }
 
+    /// Sends all of them in one write.
+    pub async fn send_together(&mut self, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            self.socket.feed(message).await.unwrap();
+        }
+        soon("room to write", self.socket.flush()).await.unwrap();
+    }
+
     /// Sends and takes the next frame.
     pub async fn ask(&mut self, frame: Value) -> Value {
         self.send(frame).await;
@@ -234,16 +242,21 @@ impl Client {
         }
         assert!(self.subscribed, "nothing of a channel precedes `subscribed`: {frame}");
         let held = self.held.entry(frame["channel"].as_str().unwrap().to_owned()).or_default();
-        if kind == "snapshot" {
-            held.take_snapshot(frame, bytes)
-        } else {
-            held.take_update(frame)
-        }
-        held.check();
+        held.take(frame, bytes);
     }
 }
 
 impl Held {
+    /// Takes in a snapshot or an update, of so many bytes.
+    pub fn take(&mut self, frame: &Value, bytes: usize) {
+        if frame["type"] == "snapshot" {
+            self.take_snapshot(frame, bytes)
+        } else {
+            self.take_update(frame)
+        }
+        self.check();
+    }
+
     fn take_snapshot(&mut self, frame: &Value, bytes: usize) {
         assert_eq!(frame["prev"], 0, "{frame}");
         if let Some(parts) = frame["parts"].as_u64() {

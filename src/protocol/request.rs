@@ -243,19 +243,18 @@ impl Filter {
         // An empty value is a form's way of saying that nothing was chosen.
         for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
             let list = match name {
-                "venues" => Some(&mut filter.venues),
-                "accounts" => Some(&mut filter.accounts),
-                "assets" => Some(&mut filter.assets),
-                _ => None,
+                "venues" => &mut filter.venues,
+                "accounts" => &mut filter.accounts,
+                "assets" => &mut filter.assets,
+                "nonzero" => {
+                    filter.nonzero = value.parse().map_err(|_| "nonzero: wants true or false".to_owned())?;
+                    continue;
+                }
+                _ => continue,
             };
-            if let Some(list) = list {
-                let mut entries = list.take().unwrap_or_default();
-                entries.extend(value.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned));
-                *list = Some(check_list(entries, name)?);
-            }
-            if name == "nonzero" {
-                filter.nonzero = value.parse().map_err(|_| "nonzero: wants true or false".to_owned())?;
-            }
+            let mut entries = list.take().unwrap_or_default();
+            entries.extend(value.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned));
+            *list = Some(check_list(entries, name)?);
         }
         filter.normalize();
         Ok(filter)

@@ -1,6 +1,6 @@
 """What the fuzzer cannot read from the document: an empty value, or an empty entry of a list, counts as not given.
 
-OpenAPI says it with allowEmptyValue; the fuzzer would take the answer for a wrong request that was not refused.
+It would take the answer for that of a wrong request that was not refused.
 """
 
 import schemathesis

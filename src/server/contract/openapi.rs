@@ -73,7 +73,9 @@ fn paths(schemas: &mut Schemas) -> Value {
 fn read(name: &str, summary: &str, more: &[&str]) -> Value {
     let names = ["venues", "accounts", "assets", "nonzero"].iter().chain(more);
     let parameters: Vec<_> = names.map(|name| json!({ "$ref": format!("#/components/parameters/{name}") })).collect();
-    let responses = named_refusals(&["400", "401", "403", "429", "503"]);
+    let mut responses = named_refusals(&["400", "401", "403", "429", "503"]);
+    let large = "Address and headers are more than 32 KiB. Without a body. A filter so large fits a subscription.";
+    responses.insert("431".into(), json!({ "description": large }));
     json!({ "operationId": name, "summary": summary, "tags": ["balances"], "parameters": parameters, "responses": responses })
 }
 
@@ -132,7 +134,6 @@ fn parameters() -> Value {
             "description": format!("{what}, with commas between. Absent or empty: all. Narrows, never grants."),
             "style": "form",
             "explode": false,
-            "allowEmptyValue": true,
             "schema": { "type": "array", "items": entry, "minItems": 1, "maxItems": MAX_FILTER_ENTRIES },
         })
     };
@@ -145,8 +146,7 @@ fn parameters() -> Value {
         "nonzero": {
             "name": "nonzero",
             "in": "query",
-            "description": "Leaves out rows that hold nothing.",
-            "allowEmptyValue": true,
+            "description": "Leaves out rows that hold nothing. Empty: as absent.",
             "schema": { "type": "boolean", "default": false },
         },
         "IfNoneMatch": text("If-None-Match", "Tags of earlier answers, or `*`."),

@@ -125,8 +125,7 @@ pub async fn traffic() -> Traffic {
     tasks.spawn("gateway", Policy::Detached, async move { app.run().await.expect("the gateway ends well") });
     let url = format!("ws://{host}/v1/ws");
 
-    let mut traffic = Traffic::default();
-    traffic.frames = refusals(&url, &short, &old).await;
+    let mut traffic = Traffic { frames: refusals(&url, &short, &old).await, ..Traffic::default() };
     let mut client = Client::connect(&url).await;
     client.send(json!({"type":"auth_token","id":1,"token":good})).await;
     client.send(json!({"type":"subscribe","id":2,"channel":"user:balances"})).await;

@@ -80,36 +80,32 @@ pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, cloc
     deps.metrics.client_connections.dec();
 }
 
-/// What a delivery reads comes first, here and in what is nested, and in the order of the text: with thousands of connections each line of the
-/// processor's cache that it touches is a wait for memory.
-#[repr(C)]
 struct Conn {
-    state: Mutex<State>,
-    stream: Stream,
-    clock: Clock,
     deps: Arc<Deps>,
+    clock: Clock,
+    stream: Stream,
     /// The task should look again: something is left unwritten, or a deadline moved.
     work: Notify,
+    state: Mutex<State>,
 }
 
-#[repr(C)]
 struct State {
+    /// `None` once the connection is over.
+    session: Option<ClientSession>,
     /// What the socket has not taken yet.
     tail: Tail,
-    /// Close once the tail is written.
-    close: Close,
     /// TLS holds something that the socket has not taken yet.
     unflushed: bool,
-    broken: bool,
     /// When the socket last took a byte, while something is left, and how many it had taken then.
     taken: Mono,
     taken_bytes: u64,
-    /// The venue frame behind the tail was read then.
-    read_at: Option<Mono>,
-    /// `None` once the connection is over.
-    session: Option<ClientSession>,
     /// A token waits for these.
     keys: Option<Fresher>,
+    /// Close once the tail is written.
+    close: Close,
+    /// The venue frame behind the tail was read then.
+    read_at: Option<Mono>,
+    broken: bool,
 }
 
 impl Wake for Conn {
@@ -140,17 +136,17 @@ impl Conn {
             None => ClientSession::new(Arc::clone(&deps), now),
         };
         let state = State {
+            session: None,
             tail: Tail::new(),
-            close: None,
             unflushed: false,
-            broken: false,
             taken: now.mono,
             taken_bytes: stream.taken(),
-            read_at: None,
-            session: None,
             keys: None,
+            close: None,
+            read_at: None,
+            broken: false,
         };
-        let conn = Arc::new(Self { state: Mutex::new(state), stream, clock, deps, work: Notify::new() });
+        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
         {
             let mut state = conn.state.lock();
             let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;

@@ -7,6 +7,7 @@
 //! - [`venue`], [`store`], [`hub`]: upstream, what is known, who is told.
 //! - [`access`], [`protocol`], [`client`], [`server`]: rights, words, conversations and listeners downstream.
 //! - [`config`], [`metrics`], [`runtime`], [`sim`]: settings, figures, tasks and time, and the simulated venues.
+//! - [`sync`]: the lock and the bell of the store and the hub.
 //! - [`app`], [`cli`]: a running gateway, and its commands.
 //!
 //! `ARCHITECTURE.md` is the map, with the invariants and three walks through all of it; `docs/protocol.md` is what clients see.
@@ -28,6 +29,7 @@ pub mod config;
 pub mod metrics;
 pub mod runtime;
 pub mod sim;
+pub mod sync;
 
 pub mod app;
 pub mod cli;

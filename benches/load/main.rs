@@ -11,6 +11,7 @@ mod child;
 mod config;
 mod core;
 mod fanout;
+mod flood;
 mod floor;
 mod latency;
 #[path = "../pair/mod.rs"]
@@ -48,7 +49,7 @@ const FULL: Scale =
 const QUICK: Scale =
     Scale { crowd: 200, users: [50, 100], watchers: 100, rounds: 3, updates: 8, window: Duration::from_secs(2) };
 
-const PARTS: [&str; 4] = ["core", "fanout", "users", "latency"];
+const PARTS: [&str; 5] = ["core", "fanout", "users", "latency", "flood"];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +75,7 @@ fn main() -> anyhow::Result<()> {
             "core" => core::run(scale),
             "fanout" => fanout::run(scale),
             "users" => users::run(scale, files),
+            "flood" => flood::run(scale),
             _ => latency::run(scale),
         };
         rows.extend(measured.with_context(|| format!("the part {part}"))?);

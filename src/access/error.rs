@@ -34,6 +34,23 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Every [`reason`](Self::reason).
+    pub const REASONS: [&'static str; 13] = [
+        "expired",
+        "signature",
+        "algorithm",
+        "malformed",
+        "issuer",
+        "audience",
+        "not_yet_valid",
+        "unknown_key",
+        "no_subject",
+        "bad_claim",
+        "too_large",
+        "revoked",
+        "keys_unavailable",
+    ];
+
     /// The error code on the wire.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -70,5 +87,19 @@ impl AuthError {
             Self::Revoked => "revoked",
             Self::KeysUnavailable => "keys_unavailable",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_listed_once() {
+        use AuthError::*;
+        let bad = BadClaim { claim: "accounts".into(), wants: "a list" };
+        let all = [Expired, Signature, Algorithm, Malformed, Issuer, Audience, NotYetValid, UnknownKey, NoSubject, bad];
+        let all = all.into_iter().chain([TooLarge, Revoked, KeysUnavailable]);
+        assert_eq!(all.map(|error| error.reason()).collect::<Vec<_>>(), AuthError::REASONS);
     }
 }

@@ -1,12 +1,13 @@
 //! What was revoked: single tokens by `jti`, and whole users by the time their tokens were issued.
 //!
-//! Bounded, and never forgetful on its own: an entry goes only when the token it names has expired. When it is full, the next one
-//! is refused aloud.
+//! Bounded, and never forgetful on its own: an entry goes only when the token it names has long expired. When it is full, the next
+//! one is refused aloud. Where they are kept past a restart is the matter of who runs the gateway.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 
 use super::{Identity, MAX_SUBJECT_BYTES, verify};
 use crate::model::UnixMs;
@@ -16,8 +17,12 @@ pub const MAX_REVOCATIONS: usize = 100_000;
 /// The longest `jti`, in bytes.
 pub const MAX_TOKEN_ID_BYTES: usize = 256;
 
+/// How long an entry stays after the tokens it concerns have expired, in ms: they are accepted a little longer where clocks differ, and
+/// a clock may be set back. A day is far more than either.
+const LINGER_MS: i64 = 86_400_000;
+
 /// One revocation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     pub what: Revoked,
     /// When the last token it concerns has expired, so that it may be forgotten. `None`: not known, so never.
@@ -25,7 +30,8 @@ pub struct Revocation {
 }
 
 /// What a [`Revocation`] concerns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Revoked {
     /// The token with this `jti`.
     Token(String),
@@ -100,6 +106,19 @@ impl Revocations {
         Ok(held.tokens.len() + held.users.len())
     }
 
+    /// Every one that is still needed, to be put in force again by [`Revocations::add`]. In no order.
+    pub fn needed(&self, now: UnixMs) -> Vec<Revocation> {
+        let mut held = self.held.write();
+        held.tokens.retain(|_, until| is_needed(*until, now));
+        held.users.retain(|_, (_, until)| is_needed(*until, now));
+        let tokens = held.tokens.iter().map(|(id, until)| Revocation { what: Revoked::Token(id.clone()), until: *until });
+        let users = held.users.iter().map(|(user, (issued_before, until))| Revocation {
+            what: Revoked::User { user: user.clone(), issued_before: *issued_before },
+            until: *until,
+        });
+        tokens.chain(users).collect()
+    }
+
     /// Is the token behind this identity revoked?
     pub fn covers(&self, identity: &Identity) -> bool {
         if !self.any.load(Ordering::Acquire) {
@@ -113,7 +132,7 @@ impl Revocations {
 }
 
 fn is_needed(until: Option<UnixMs>, now: UnixMs) -> bool {
-    until.is_none_or(|until| until > now)
+    until.is_none_or(|until| until.0.saturating_add(LINGER_MS) > now.0)
 }
 
 fn later(a: Option<UnixMs>, b: Option<UnixMs>) -> Option<UnixMs> {

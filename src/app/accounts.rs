@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::model::{AccountIdx, AccountKey, AccountState, Channel, Filter, Reason
 use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
 use crate::venue::conn::{self, Ask, Net};
-use crate::venue::link::{Link, LinkParts, Vitals};
+use crate::venue::link::{Link, LinkParts};
 use crate::venue::{Connector, Shared};
 
 /// Asks waiting for one connection; more than a few mean that it hangs, and then the newest add nothing.
@@ -45,7 +46,6 @@ struct Connection {
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
     ended: CancellationToken,
-    vitals: Arc<Vitals>,
 }
 
 impl Accounts {
@@ -61,7 +61,7 @@ impl Accounts {
         for config in configs {
             let id = Arc::clone(&config.id);
             let account = match running.remove(&id) {
-                Some(old) if same_rows(&old.config, &config) => self.rekey(old, config),
+                Some(old) if same_rows(&old.config, &config) && !changes_hands(&old.config, &config) => self.rekey(old, config),
                 Some(old) => {
                     self.remove(old);
                     self.add(config)
@@ -139,7 +139,7 @@ impl Accounts {
             seed: fastrand::u64(..),
         });
         let (asks, receiver) = mpsc::channel(ASKS);
-        let (stop, vitals) = (self.tasks.stop_token().child_token(), link.vitals());
+        let stop = self.tasks.stop_token().child_token();
         let run = conn::run(link, self.clock, self.net.clone(), receiver, stop.clone());
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
@@ -150,7 +150,7 @@ impl Accounts {
             }
             run.await;
         });
-        Connection { asks, stop, ended, vitals }
+        Connection { asks, stop, ended }
     }
 
     /// Reads secrets from their sources again; an account whose secrets changed is told.
@@ -183,6 +183,12 @@ impl Accounts {
         connection.is_some_and(|connection| connection.asks.try_send(ask).is_ok())
     }
 
+    /// Tells every connection that the machine slept.
+    pub(super) fn slept(&self) {
+        let ids: Vec<_> = self.running.lock().keys().cloned().collect();
+        ids.iter().for_each(|id| _ = self.ask(id, Ask::Slept));
+    }
+
     /// Puts in place what an earlier run left: nonces continue above it; rows are shown as `stale`, if wanted.
     pub(super) fn recall(&self, state: State, rows: bool) {
         for (key, mark) in state.nonces {
@@ -195,7 +201,8 @@ impl Accounts {
         for row in state.rows {
             by_account.entry((row.venue.clone(), row.account.clone())).or_default().push(row);
         }
-        for account in self.running.lock().values().filter(|a| a.config.enabled) {
+        let known = |account: &Account| state.origins.contains(&origin(&account.config));
+        for account in self.running.lock().values().filter(|a| a.config.enabled && known(a)) {
             let key = key(&account.config);
             let kept = by_account.remove(&(key.venue.to_owned(), key.account.to_string())).unwrap_or_default();
             let rows = kept.into_iter().map(|row| row.restore(&key)).collect();
@@ -205,20 +212,19 @@ impl Accounts {
 
     /// What a later run should know.
     pub(super) fn keep(&self) -> State {
-        let accounts: Vec<_> = self.running.lock().values().map(|a| a.idx).collect();
+        let (accounts, origins): (Vec<_>, _) = self.running.lock().values().map(|a| (a.idx, origin(&a.config))).unzip();
         let all = self.store.changes_since(0, &accounts, &Filter::default(), Channel::Balances);
         State {
             written: self.clock.now().unix,
             nonces: self.shared.nonce_marks(),
+            origins,
             rows: all.balances.iter().map(|row| KeptRow::of(row)).collect(),
         }
     }
 
-    /// Every account with its vitals.
-    pub(super) fn each(&self) -> Vec<(AccountIdx, AccountKey, Option<Arc<Vitals>>)> {
-        let running = self.running.lock();
-        let each = running.values().map(|a| (a.idx, key(&a.config), a.connection.as_ref().map(|c| Arc::clone(&c.vitals))));
-        each.collect()
+    /// Every account.
+    pub(super) fn each(&self) -> Vec<AccountIdx> {
+        self.running.lock().values().map(|account| account.idx).collect()
     }
 }
 
@@ -236,6 +242,20 @@ fn same_rows(a: &AccountConfig, b: &AccountConfig) -> bool {
         && x.rest_url == y.rest_url
         && x.wallets == y.wallets
         && x.options == y.options
+}
+
+/// Other keys and other owners at once: whoever the rows belonged to, the new owners may be others.
+fn changes_hands(a: &AccountConfig, b: &AccountConfig) -> bool {
+    !a.spec.credentials.same(&b.spec.credentials) && a.owners != b.owners
+}
+
+/// Where an account's rows come from and whose they are, as a digest for the state file. A run whose configuration says otherwise does
+/// not show them: under the same name it may be another account. Keys are left out, as a token may be another one every day.
+fn origin(config: &AccountConfig) -> String {
+    let spec = &config.spec;
+    let wallets: Vec<_> = spec.wallets.iter().map(|wallet| (&wallet.address, &wallet.assets)).collect();
+    let told = format!("{:?}", (config.venue.name, &spec.id, &spec.ws_url, &spec.rest_url, wallets, &config.owners));
+    hex::encode(&Sha256::digest(told)[..16])
 }
 
 #[cfg(test)]

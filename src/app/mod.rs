@@ -6,7 +6,10 @@ mod accounts;
 mod keys;
 mod operator;
 mod reload;
+mod revoked;
+mod sealed;
 mod state;
+mod traces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,20 +22,21 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
-use crate::client::conn::Drain;
-use crate::client::{Deps, Limits};
-use crate::config::Config;
+use crate::client::{Deps, Drain, Limits, begin_series};
+use crate::config::{Config, OtlpConfig};
 use crate::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ResultLabels};
 use crate::runtime::{Clock, Policy, Tasks, client_tls, install_crypto, stop_signal};
 use crate::server::{self, Certificate, DoorLimits, Doors, Front, TlsFiles, admin};
 use crate::store::Store;
 use crate::venue::conn::Net;
 use accounts::Accounts;
+use revoked::RevokedFile;
 use state::StateFile;
 
-/// Clients are asked to come back within this time, spread over it.
-const RECONNECT_WITHIN_MS: u64 = 5_000;
+/// How often it is looked whether the machine slept, and the leap of the wall clock that says so: above what time servers set at once.
+const SLEEP_EVERY: Duration = Duration::from_secs(1);
+const SLEEP_MS: i64 = 5_000;
 /// How often secrets and certificates in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
 /// How often the state file is written.
@@ -60,6 +64,8 @@ struct Gateway {
     core: Tasks,
     /// Client connections, waited for while draining.
     clients: Tasks,
+    /// What sends traces; the last to stop, for every connection's end is a span.
+    exporting: Tasks,
     drain: Drain,
     /// Fires when the drain should begin.
     stop: CancellationToken,
@@ -70,10 +76,13 @@ struct Gateway {
     fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
     state: Option<StateFile>,
+    /// `None`: revocations end with the process.
+    revoked: Option<RevokedFile>,
     server: ArcSwap<server::Config>,
     /// The operator token's settings, fixed at the start.
     admin: server::Config,
     upstream_ca_file: Option<std::path::PathBuf>,
+    otlp: Option<OtlpConfig>,
 }
 
 impl App {
@@ -86,7 +95,9 @@ impl App {
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
         let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
+        let revoked = config.state_dir.as_deref().map(RevokedFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
+        begin_series(&metrics);
         metrics.process.start_time_seconds.set(clock.now().unix.0 as f64 / 1000.0);
         let store = Store::new(new_epoch(&clock), Arc::clone(&metrics));
         let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));
@@ -95,9 +106,10 @@ impl App {
         let net = Net::new(client_tls(config.upstream_ca_file.as_deref()).context("upstream.ca_file")?)
             .context("the HTTP client cannot be made")?;
         let accounts = Accounts::new(clock, Arc::clone(&store), Arc::clone(&metrics), core.clone(), net.clone());
-        let access = Arc::new(ArcSwap::from_pointee(make_access(Access::new(&config.access))?));
-        let (clients, drain) =
-            (Tasks::new(), Drain { begun: CancellationToken::new(), reconnect_within_ms: RECONNECT_WITHIN_MS });
+        let access = make_access(Access::new(&config.access))?;
+        revoked.as_ref().map_or(Ok(()), |file| file.recall(access.revocations(), clock.now().unix))?;
+        let access = Arc::new(ArcSwap::from_pointee(access));
+        let (clients, drain) = (Tasks::new(), Drain::default());
         let deps = Deps {
             hub: Arc::clone(&hub),
             access: Arc::clone(&access),
@@ -119,6 +131,7 @@ impl App {
             accounts,
             core,
             clients,
+            exporting: Tasks::new(),
             drain,
             stop: CancellationToken::new(),
             net,
@@ -127,9 +140,11 @@ impl App {
             fetching: CancellationToken::new().into(),
             file: config.file.clone(),
             state,
+            revoked,
             server: ArcSwap::from_pointee(config.server.clone()),
             admin: config.server,
             upstream_ca_file: config.upstream_ca_file,
+            otlp: config.otlp,
         });
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
         if let Some(file) = &gateway.state {
@@ -173,8 +188,9 @@ impl App {
 
 impl Gateway {
     fn spawn_core(self: &Arc<Self>, front: TcpListener, admin: TcpListener) {
+        self.trace();
         let routes = server::routes(Arc::clone(&self.front));
-        let (accepting, doors) = (self.drain.begun.clone(), Arc::clone(&self.front.doors));
+        let (accepting, doors) = (self.drain.token().clone(), Arc::clone(&self.front.doors));
         self.core.spawn("clients' listener", Policy::Fatal, {
             let (gateway, serve) = (Arc::clone(self), server::serve(front, routes, self.clients.clone(), accepting, doors));
             async move {
@@ -204,6 +220,24 @@ impl Gateway {
                 }
             }
         });
+        let gateway = Arc::clone(self);
+        self.core.spawn("sleep watch", Policy::Detached, async move {
+            let mut lead = gateway.clock.wall_lead_ms();
+            while !gateway.core.is_stopping() {
+                tokio::select! {
+                    () = gateway.core.stopping() => return,
+                    () = tokio::time::sleep(SLEEP_EVERY) => {}
+                }
+                let before = std::mem::replace(&mut lead, gateway.clock.wall_lead_ms());
+                if lead - before > SLEEP_MS {
+                    tracing::warn!(
+                        leap_ms = lead - before,
+                        "the machine slept or its clock was set ahead: connecting to every venue anew"
+                    );
+                    gateway.accounts.slept();
+                }
+            }
+        });
         if let Some(file) = self.state.clone() {
             let gateway = Arc::clone(self);
             self.core.spawn("state file", Policy::Detached, async move {
@@ -219,6 +253,17 @@ impl Gateway {
         self.accounts.start();
     }
 
+    /// Begins to record traces and to send them, where that is configured.
+    fn trace(&self) {
+        let Some(config) = self.otlp.clone() else { return };
+        let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
+        let dropped = metrics.trace_spans.get_or_create(&ResultLabels { result: "dropped" }).clone();
+        let spans = metrics.traces.start(config.sample_one_in, move || clock.now().mono.0, dropped);
+        let exporter = traces::Exporter::new(config, self.net.http.clone(), clock, self.store.epoch());
+        let stop = self.exporting.stop_token().clone();
+        self.exporting.spawn("traces", Policy::Detached, async move { exporter.run(spans, &metrics, stop).await });
+    }
+
     async fn keep(&self, file: StateFile) {
         let state = self.accounts.keep();
         let written = tokio::task::spawn_blocking(move || file.write(state)).await;
@@ -228,10 +273,13 @@ impl Gateway {
     }
 
     async fn drain(&self) {
-        let limit = Duration::from_millis(self.server.load().drain_ms);
-        tracing::info!(clients = self.clients.running(), limit_ms = limit.as_millis() as u64, "draining");
+        let settings = self.server.load();
+        let (limit, clients) = (Duration::from_millis(settings.drain_ms), self.clients.running());
+        // The last to be closed has as long again to say goodbye.
+        let spread_ms = settings.drain_spread_ms.min(settings.drain_ms / 2);
+        tracing::info!(clients, limit_ms = settings.drain_ms, spread_ms, "draining");
         self.stop.cancel(); // readiness reads it
-        self.drain.begun.cancel();
+        self.drain.begin(clients, spread_ms);
         self.clients.stop();
         if tokio::time::timeout(limit, self.clients.wait()).await.is_err() {
             tracing::warn!(clients = self.clients.running(), "clients cut at the end of the drain");
@@ -240,6 +288,8 @@ impl Gateway {
         if tokio::time::timeout(Duration::from_secs(3), self.core.wait()).await.is_err() {
             tracing::warn!(tasks = self.core.running(), "tasks still run at exit");
         }
+        self.exporting.stop();
+        self.exporting.wait().await; // a second at most, by its own bound
     }
 }
 

@@ -4,15 +4,15 @@ use secrecy::SecretString;
 
 use super::{Gateway, admin_token};
 use crate::access::{Revocation, RevokeError};
-use crate::metrics::{AccountLabels, Metrics};
+use crate::metrics::{AccountLabels, ListenerLabels, Metrics};
 use crate::model::{AccountState, UnixMs};
 use crate::runtime::logging;
-use crate::server::admin::{AccountHealth, Operator};
+use crate::server::admin::{AccountHealth, InForce, Kept, Operator};
 use crate::venue::conn::Ask;
 
 impl Operator for Gateway {
     fn accounts(&self) -> Vec<AccountHealth> {
-        let records = self.accounts.each().into_iter().filter_map(|(idx, ..)| self.store.record(idx));
+        let records = self.accounts.each().into_iter().filter_map(|idx| self.store.record(idx));
         let health = records.map(|record| AccountHealth {
             venue: record.key.venue,
             account: record.key.account.to_string(),
@@ -33,14 +33,19 @@ impl Operator for Gateway {
 
     fn refresh_metrics(&self) {
         let now = self.clock.now().mono;
-        for (idx, key, vitals) in self.accounts.each() {
-            let disabled = self.store.record(idx).is_none_or(|record| record.state == AccountState::Disabled);
-            let Some(proof) = vitals.and_then(|vitals| vitals.last_proof()).filter(|_| !disabled) else { continue };
-            let labels = AccountLabels { venue: key.venue, account: key.account.to_string() };
-            let age = now.0.saturating_sub(proof.0) as f64 / 1e6;
+        for record in self.accounts.each().into_iter().filter_map(|idx| self.store.record(idx)) {
+            let enabled = record.state != AccountState::Disabled;
+            let Some(proof) = record.proof.last().filter(|_| enabled) else { continue };
+            let labels = AccountLabels { venue: record.key.venue, account: record.key.account.to_string() };
+            let age = now.0.saturating_sub(proof.mono.0) as f64 / 1e6;
             self.metrics.venue_age_seconds.get_or_create(&labels).set(age);
         }
-        let caught = self.core.panics() + self.clients.panics() + self.metrics.process.caught.get();
+        for (listener, doors) in [("clients", &self.front.doors), ("operators", &self.admin_doors)] {
+            if let Some(at) = doors.certificate.as_ref().and_then(|certificate| certificate.not_after()) {
+                self.metrics.tls_expiry.get_or_create(&ListenerLabels { listener }).set(at);
+            }
+        }
+        let caught = self.core.panics() + self.clients.panics() + self.exporting.panics() + self.metrics.process.caught.get();
         let counted = &self.metrics.process.panics;
         counted.inc_by(caught.saturating_sub(counted.get()));
     }
@@ -72,12 +77,23 @@ impl Operator for Gateway {
         self.clock.now().unix
     }
 
-    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError> {
+    fn revoke(&self, revocation: Revocation) -> Result<InForce, RevokeError> {
         let now = self.clock.now().unix;
-        let held = self.access.load().revocations().add(revocation, now)?;
-        tracing::info!(held, "tokens revoked");
+        let access = self.access.load_full();
+        let held = access.revocations().add(revocation, now)?;
         self.hub.wake_all();
-        Ok(held)
+        let kept = match &self.revoked {
+            None => Kept::NoPlace,
+            Some(file) => match file.keep(access.revocations(), now) {
+                Ok(()) => Kept::Written,
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "revocations not written; a restart forgets the newest");
+                    Kept::Failed
+                }
+            },
+        };
+        tracing::info!(held, kept = kept == Kept::Written, "tokens revoked");
+        Ok(InForce { held, kept })
     }
 
     fn token(&self) -> Option<&SecretString> {

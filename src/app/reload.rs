@@ -43,12 +43,14 @@ impl Gateway {
         use secrecy::ExposeSecret;
         let (old, new) = (self.server.load(), &config.server);
         let token = |config: &server::Config| config.admin_token.as_ref().map(|token| token.expose_secret().to_owned());
+        let otlp = |otlp: Option<&crate::config::OtlpConfig>| otlp.map(|o| (o.endpoint.clone(), o.sample_one_in));
         let changes = [
             ("server.listen", old.listen != new.listen),
             ("server.admin_listen", old.admin_listen != new.admin_listen),
             ("server.admin_token", token(&old) != token(new)),
             ("server.tls", old.tls != new.tls),
             ("server.admin_tls", old.admin_tls != new.admin_tls),
+            ("otlp", otlp(self.otlp.as_ref()) != otlp(config.otlp.as_ref())),
             ("upstream.ca_file", self.upstream_ca_file != config.upstream_ca_file),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

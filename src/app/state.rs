@@ -1,32 +1,23 @@
 //! The state file: what outlives a restart. The highest nonce of each key, always; the last known rows, for a warm start.
 //!
-//! Written whole to a temporary file, synced, and renamed over the old one, so that a crash leaves one or the other. The last line
-//! is a checksum: a torn or foreign file is refused aloud, set aside, and ignored. It holds no secret.
+//! A torn or foreign file is refused aloud, set aside, and ignored: what it held comes again from the venues. It holds no secret.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::sealed::Sealed;
 use crate::model::{AccountKey, Amount, Balance, LastKnown, Name, Origin, RowState, UnixMs};
 
 const FILE: &str = "balance-gateway.state";
-const FORMAT: &str = "balance-gateway state 1";
+const FORMAT: &str = "balance-gateway state 2";
 /// Nonces are microseconds; a mark is written this far ahead, so that it is above every nonce used until the next writing, even
 /// when the process dies in between.
 const NONCE_AHEAD: u64 = 120_000_000;
-/// Largest file read: far above 10,000 accounts of 1,000 rows.
-const MAX_BYTES: u64 = 4 << 30;
 
 /// Where the state is kept.
 #[derive(Debug, Clone)]
-pub(super) struct StateFile {
-    path: PathBuf,
-}
+pub(super) struct StateFile(Sealed);
 
 /// What is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -34,6 +25,8 @@ pub(super) struct State {
     pub written: UnixMs,
     /// Key (its public half) and a number above every nonce used with it.
     pub nonces: Vec<(String, u64)>,
+    /// Of each account, a digest of where its rows come from and whose they are.
+    pub origins: Vec<String>,
     pub rows: Vec<KeptRow>,
 }
 
@@ -106,43 +99,17 @@ impl StateFile {
     /// # Errors
     /// It does not: one sentence with the cure.
     pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
-        let wants = || format!("state_dir: cannot write in {}; make it writable or leave state_dir out", dir.display());
-        fs::create_dir_all(dir).with_context(wants)?;
-        let probe = dir.join(format!("{FILE}.probe"));
-        fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).with_context(wants)?;
-        Ok(Self { path: dir.join(FILE) })
+        Sealed::open(dir, FILE, FORMAT).map(Self)
     }
 
     /// What the last run left. Nothing, where there is no file, or one that cannot be trusted.
     pub(super) fn read(&self) -> State {
-        match self.parse() {
-            Ok(Some(state)) => state,
-            Ok(None) => State::default(),
-            Err(error) => {
-                let aside = self.path.with_extension("refused");
-                let kept = fs::rename(&self.path, &aside).is_ok();
-                tracing::error!(file = %self.path.display(), %error, kept, "state file refused and ignored; starting without it");
-                State::default()
-            }
-        }
-    }
-
-    fn parse(&self) -> anyhow::Result<Option<State>> {
-        match fs::metadata(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Ok(meta) if meta.len() > MAX_BYTES => bail!("it has more than {MAX_BYTES} bytes"),
-            other => other.context("it cannot be looked at")?,
-        };
-        let text = fs::read_to_string(&self.path).context("it cannot be read")?;
-        let Some(rest) = text.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix('\n')) else {
-            bail!("it is no state file of this program's version");
-        };
-        let Some((body, sum)) = rest.trim_end().rsplit_once('\n') else { bail!("it is torn") };
-        if sum != checksum(body) {
-            bail!("its checksum does not match: it is torn or was changed");
-        }
-        let state = serde_json::from_str(body).map_err(|e| anyhow::anyhow!("column {} cannot be read", e.column()))?;
-        Ok(Some(state))
+        self.0.read().map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            let file = self.0.path();
+            let kept = std::fs::rename(file, file.with_extension("refused")).is_ok();
+            tracing::error!(file = %file.display(), %error, kept, "state file refused and ignored; starting without it");
+            State::default()
+        })
     }
 
     /// Puts the state in place of the old one.
@@ -153,27 +120,14 @@ impl StateFile {
         for (_, mark) in &mut state.nonces {
             *mark += NONCE_AHEAD;
         }
-        let body = serde_json::to_string(&state).context("rows and numbers always serialize")?;
-        let temporary = self.path.with_extension("new");
-        // Balances are nobody else's business.
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary).context("the temporary file cannot be made")?;
-        let text = format!("{FORMAT}\n{body}\n{}\n", checksum(&body));
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).context("the temporary file cannot be written")?;
-        fs::rename(&temporary, &self.path).context("the new file cannot be put in place")?;
-        // The rename itself must survive a power cut.
-        let dir = self.path.parent().and_then(|dir| fs::File::open(dir).ok());
-        dir.map_or(Ok(()), |dir| dir.sync_all()).context("the directory cannot be synced")
+        self.0.write(&state)
     }
-}
-
-fn checksum(body: &str) -> String {
-    hex::encode(Sha256::digest(body.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn row(total: &str) -> KeptRow {
@@ -204,7 +158,8 @@ mod tests {
         let (_dir, file) = file();
         assert!(file.read().rows.is_empty());
         let total = "420690000000000.123456789012345678000";
-        file.write(State { written: UnixMs(9), nonces: vec![("k".into(), 7)], rows: vec![row(total)] }).unwrap();
+        file.write(State { written: UnixMs(9), nonces: vec![("k".into(), 7)], rows: vec![row(total)], ..State::default() })
+            .unwrap();
         let state = file.read();
         assert_eq!(state.rows, [row(total)]);
         assert_eq!(state.nonces, [("k".to_owned(), 7 + NONCE_AHEAD)]);
@@ -223,10 +178,10 @@ mod tests {
         ] {
             let (dir, file) = file();
             file.write(State { rows: vec![row("1.5")], ..State::default() }).unwrap();
-            let text = fs::read_to_string(&file.path).unwrap();
-            fs::write(&file.path, spoil(&text)).unwrap();
+            let text = fs::read_to_string(file.0.path()).unwrap();
+            fs::write(file.0.path(), spoil(&text)).unwrap();
             assert!(file.read().rows.is_empty());
-            assert!(!file.path.exists() && dir.path().join("balance-gateway.refused").exists());
+            assert!(!file.0.path().exists() && dir.path().join("balance-gateway.refused").exists());
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::SecretString;
 
-use super::watch::{WatchArgs, follow};
+use super::watch;
 use super::{Exit, LogArgs, block_on, logs, say};
 use crate::access::{self, KeyConfig};
 use crate::app::{App, run_until_signal};
@@ -65,7 +65,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         if args.quiet {
             return std::future::pending().await;
         }
-        follow(WatchArgs { url, token: token.clone(), json: false, once: false }).await?;
+        watch::print(&url, &token).await?;
         // The output is closed; the gateway goes on.
         std::future::pending::<anyhow::Result<()>>().await
     };
@@ -115,6 +115,8 @@ fn token(config: &Config) -> anyhow::Result<String> {
 
 fn guide(app: &App, fleet: &Fleet, token: &str) -> String {
     let (addr, admin) = (app.addr(), app.admin_addr());
+    // As it was called, so that the line can be pasted.
+    let program = std::env::args().next().unwrap_or_else(|| "balance-gateway".to_owned());
     let mut text = format!(
         "balance-gateway demo: four simulated venues, one gateway, user {USER:?}. Ctrl-C ends it.\n\n\
          dashboard   http://{addr}/  (paste the token below)\n\
@@ -128,7 +130,7 @@ fn guide(app: &App, fleet: &Fleet, token: &str) -> String {
     text.push_str(&format!(
         "\nTOKEN={token}\n\n\
          curl -s -H \"Authorization: Bearer $TOKEN\" http://{addr}/v1/balances\n\
-         balance-gateway watch --url ws://{addr}/v1/ws --token $TOKEN\n\
+         {program} watch --url ws://{addr}/v1/ws --token $TOKEN\n\
          npx wscat -c ws://{addr}/v1/ws -H \"Authorization: Bearer $TOKEN\" -x '{{\"type\":\"subscribe\",\"channel\":\"user:balances\"}}' -w 60\n"
     ));
     text

@@ -2,8 +2,9 @@
 
 use clap::CommandFactory;
 
-use super::health::{Target, parse, target};
+use super::health::{Target, nearby, parse, target};
 use super::{Cli, Exit, logs};
+use crate::config::AdminDoor;
 
 #[test]
 fn the_command_line_is_consistent() {
@@ -11,15 +12,29 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
-fn a_health_address_is_plain_http_with_defaults() {
-    let ready = |authority: &str| Ok(Target { authority: authority.into(), path: "/health/ready".into() });
-    assert_eq!(target("http://127.0.0.1:9090/health/ready"), ready("127.0.0.1:9090"));
-    assert_eq!(target("http://gateway"), ready("gateway:80"));
-    assert_eq!(target("http://[::1]:9090/"), ready("[::1]:9090"));
-    assert_eq!(target("http://g:1/health/live?x=1"), Ok(Target { authority: "g:1".into(), path: "/health/live?x=1".into() }));
-    for wrong in ["https://gateway:9090/", "gateway:9090", "", "ftp://x/", "http://"] {
+fn a_health_address_is_http_or_https_with_defaults() {
+    let plain = |host: &str, port, path: &str| Target { host: host.into(), port, path: path.into(), is_encrypted: false };
+    let ready = |host: &str, port| Ok(plain(host, port, "/health/ready"));
+    assert_eq!(target("http://127.0.0.1:9090/health/ready"), ready("127.0.0.1", 9090));
+    assert_eq!(target("http://gateway"), ready("gateway", 80));
+    assert_eq!(target("http://[::1]:9090/"), ready("::1", 9090));
+    assert_eq!(target("http://g:1/health/live?x=1"), Ok(plain("g", 1, "/health/live?x=1")));
+    let encrypted = Target { is_encrypted: true, ..plain("gateway", 443, "/health/ready") };
+    assert_eq!(target("https://gateway"), Ok(encrypted));
+    for wrong in ["gateway:9090", "", "ftp://x/", "http://", "https://"] {
         assert!(target(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_listener_on_every_address_is_asked_on_this_machine() {
+    let at = |listen: &str, cert_file: Option<&str>| {
+        let target = nearby(&AdminDoor { listen: listen.parse().unwrap(), cert_file: cert_file.map(Into::into) });
+        (target.host, target.port, target.is_encrypted)
+    };
+    assert_eq!(at("0.0.0.0:9090", None), ("127.0.0.1".to_owned(), 9090, false));
+    assert_eq!(at("[::]:9091", Some("cert.pem")), ("::1".to_owned(), 9091, true));
+    assert_eq!(at("192.0.2.7:9090", None), ("192.0.2.7".to_owned(), 9090, false));
 }
 
 #[test]

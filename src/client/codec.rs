@@ -10,7 +10,7 @@ pub enum Incoming {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong,
-    /// The peer's close code, where it gave one.
+    /// The peer closes. The code to answer with: its own, where it gave one; the standard's, where its close frame breaks the standard.
     Close(Option<u16>),
 }
 
@@ -27,10 +27,16 @@ pub enum Broken {
 #[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// Opcode and content of a fragmented message.
+    /// How much of the buffer is taken already.
+    at: usize,
+    /// Opcode and content of a fragmented message, and how many of its fragments held nothing.
     message: Option<(u8, Vec<u8>)>,
+    empty: usize,
     max_bytes: usize,
 }
+
+/// Fragments of a message that hold nothing: they cost work that no bound on its size sees. Nobody has a use for more than a few.
+const MAX_EMPTY: usize = 16;
 
 const CONTINUATION: u8 = 0x0;
 const TEXT: u8 = 0x1;
@@ -50,11 +56,13 @@ struct Head {
 impl Decoder {
     /// Messages of at most `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: Vec::new(), message: None, max_bytes }
+        Self { buffer: Vec::new(), at: 0, message: None, empty: 0, max_bytes }
     }
 
     /// Takes bytes in. Call [`Decoder::take_next`] until it gives nothing before feeding more: that bounds the buffer.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.at);
+        self.at = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -65,15 +73,15 @@ impl Decoder {
     pub fn take_next(&mut self) -> Result<Option<Incoming>, Broken> {
         loop {
             let Some(head) = self.head()? else { return Ok(None) };
-            let end = head.payload_at + head.length;
+            let (start, end) = (self.at + head.payload_at, self.at + head.payload_at + head.length);
             if self.buffer.len() < end {
                 return Ok(None);
             }
-            let mut payload = self.buffer[head.payload_at..end].to_vec();
+            let mut payload = self.buffer[start..end].to_vec();
             payload.iter_mut().zip(head.mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-            self.buffer.drain(..end);
-            if self.buffer.is_empty() {
-                self.buffer = Vec::new();
+            self.at = end;
+            if self.at == self.buffer.len() {
+                (self.buffer, self.at) = (Vec::new(), 0);
             }
             if let Some(incoming) = self.take(&head, payload)? {
                 return Ok(Some(incoming));
@@ -82,7 +90,7 @@ impl Decoder {
     }
 
     fn head(&self) -> Result<Option<Head>, Broken> {
-        let &[first, second, ref rest @ ..] = &self.buffer[..] else { return Ok(None) };
+        let &[first, second, ref rest @ ..] = &self.buffer[self.at..] else { return Ok(None) };
         let (is_final, opcode) = (first & 0x80 != 0, first & 0x0f);
         if first & 0x70 != 0 {
             return Err(Broken::Protocol("reserved bits are set"));
@@ -121,7 +129,7 @@ impl Decoder {
         match head.opcode {
             PING => return Ok(Some(Incoming::Ping(payload))),
             PONG => return Ok(Some(Incoming::Pong)),
-            CLOSE => return close(&payload).map(Some),
+            CLOSE => return Ok(Some(Incoming::Close(close(&payload)))),
             _ => {}
         }
         match (&mut self.message, head.opcode) {
@@ -131,8 +139,10 @@ impl Decoder {
             (none, opcode) => *none = Some((opcode, payload)),
         }
         if !head.is_final {
-            return Ok(None);
+            self.empty += usize::from(head.length == 0);
+            return if self.empty > MAX_EMPTY { Err(Broken::Protocol("too many empty fragments")) } else { Ok(None) };
         }
+        self.empty = 0;
         let Some((opcode, content)) = self.message.take() else { return Ok(None) };
         if opcode == BINARY {
             return Ok(Some(Incoming::Binary(content)));
@@ -141,17 +151,20 @@ impl Decoder {
     }
 }
 
-/// A close frame's content: nothing, or a code that may be used and a UTF-8 reason.
-fn close(payload: &[u8]) -> Result<Incoming, Broken> {
+/// The answer to a close frame's content, which is nothing, or a code that may be used and a UTF-8 reason.
+fn close(payload: &[u8]) -> Option<u16> {
+    // RFC 6455, section 7.4.1.
+    const PROTOCOL_ERROR: u16 = 1002;
+    const NOT_UTF8: u16 = 1007;
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return if payload.is_empty() { Ok(Incoming::Close(None)) } else { Err(Broken::Protocol("half a close code")) };
+        return (!payload.is_empty()).then_some(PROTOCOL_ERROR);
     };
     let code = u16::from_be_bytes(*code);
-    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(Broken::Protocol("the close code is reserved"));
+    match (code, std::str::from_utf8(reason)) {
+        (1000..=1003 | 1007..=1014 | 3000..=4999, Ok(_)) => Some(code),
+        (1000..=1003 | 1007..=1014 | 3000..=4999, Err(_)) => Some(NOT_UTF8),
+        _ => Some(PROTOCOL_ERROR),
     }
-    std::str::from_utf8(reason).map_err(|_| Broken::NotUtf8)?;
-    Ok(Incoming::Close(Some(code)))
 }
 
 #[cfg(test)]
@@ -200,10 +213,39 @@ mod tests {
     }
 
     #[test]
+    fn a_close_is_answered_with_its_own_code_or_the_standards() {
+        let cases: [(&[u8], Option<u16>); 8] = [
+            (b"", None),
+            (&[3, 232], Some(1000)),
+            (&[15, 160, b'b', b'y', b'e'], Some(4000)),
+            (&[3], Some(1002)),
+            (&[3, 237], Some(1002)),
+            (&[3, 236], Some(1002)),
+            (&[19, 136], Some(1002)),
+            (&[3, 232, 0xff], Some(1007)),
+        ];
+        for (payload, answer) in cases {
+            let close = masked(OpCode::Control(Control::Close), payload, true);
+            assert_eq!(read(&close, 99), Ok(vec![Incoming::Close(answer)]), "{payload:?}");
+        }
+    }
+
+    #[test]
     fn fragments_cannot_grow_past_the_bound() {
         let first = masked(OpCode::Data(Data::Text), &[b'a'; 60], false);
         let second = masked(OpCode::Data(Data::Continue), &[b'a'; 60], true);
         assert_eq!(read(&[first, second].concat(), 100), Err(Broken::TooLarge));
+    }
+
+    #[test]
+    fn empty_fragments_are_work_and_so_have_a_bound() {
+        let first = masked(OpCode::Data(Data::Text), b"", false);
+        let more = masked(OpCode::Data(Data::Continue), b"", false);
+        let last = masked(OpCode::Data(Data::Continue), b"hi", true);
+        let few = [first.clone(), more.repeat(MAX_EMPTY - 1), last].concat();
+        assert_eq!(read(&few.repeat(3), 100), Ok(vec![Incoming::Text("hi".into()); 3]), "each message has its own");
+        let many = [first, more.repeat(MAX_EMPTY)].concat();
+        assert_eq!(read(&many, 100), Err(Broken::Protocol("too many empty fragments")));
     }
 
     #[test]

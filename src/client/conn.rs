@@ -8,6 +8,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -15,46 +16,60 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::codec::{Broken, Decoder, Incoming};
 use super::stream::Stream;
-use super::{ClientOut, ClientSession, Deps, Place};
+use super::{ClientOut, ClientSession, Deps, Drain, Place, Places};
 use crate::access::{Fresher, Identity};
 use crate::hub::Wake;
 use crate::metrics::CodeLabels;
+use crate::metrics::traces::Open;
 use crate::model::{Mono, Now};
 use crate::protocol::{CloseCode, WireText, wire_frame};
 use crate::runtime::Clock;
 
+/// For the conformance suite, which talks to an echo.
+const ECHO: bool = cfg!(feature = "echo");
+
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
 /// Pieces handed to one write. Most answers are one piece, and the largest are told in as many writes as it takes.
 const PIECES: usize = 16;
+/// Answers written one after the other to a reader whose accounts never rest; then others have their turn, and its task goes on with it.
+const ROUNDS: u32 = 16;
 /// What is read at once: requests are small.
 const READ_BYTES: usize = 4 << 10;
 /// Reads in one round.
 const READS: usize = 8;
+/// Requests answered in one round, then it is the others' turn.
+const TURN: usize = 32;
+/// How long a client that asks for too much is not read. Its own socket fills meanwhile, which is what slows it.
+const REST_MS: u64 = 20;
+/// Rounds of reading while a connection says goodbye. Whoever goes on talking is not listened to forever.
+const FAREWELL_ROUNDS: usize = 64;
 /// How often a full socket's right to go on is looked at: revocations take effect within two seconds.
 const OVER_CHECK_MS: u64 = 500;
 /// How long a closed connection may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How a connection is told that the gateway goes away.
-#[derive(Debug, Clone)]
-pub struct Drain {
-    /// Fires when clients should be told.
-    pub begun: CancellationToken,
-    /// Within how many milliseconds clients should come back.
-    pub reconnect_within_ms: u64,
-}
 
 /// Pieces in order. One, which is what an answer to a commit is, takes no memory of its own.
 type Tail = SmallVec<[Bytes; 1]>;
 
 /// Why the gateway ends a connection; `None`: the peer is gone.
 type Close = Option<(CloseCode, &'static str)>;
+
+/// What a connection waits for.
+struct Next {
+    deadline: Mono,
+    /// The socket is full.
+    blocked: bool,
+    /// More requests may be read.
+    hears: bool,
+}
 
 /// What a connection brings from the listener.
 pub struct Line {
@@ -65,19 +80,36 @@ pub struct Line {
     pub waiting: Option<Place>,
 }
 
+/// The connections of this process, counted: what logs and traces call one by.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
 /// Serves one client until it leaves, breaks a rule, or the gateway drains.
 pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
-    deps.metrics.client_connections.inc();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    // Nothing is logged of a client above debug: below that the span costs nothing.
+    let span = tracing::debug_span!("client", conn = number, user = tracing::field::Empty);
+    converse(line, deps, identity, clock, drain, number).instrument(span).await;
+}
+
+async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain, number: u64) {
+    // Given back however this ends.
+    let _counted = Places::counted_by(&deps.metrics.client_connections).take(usize::MAX);
     let Line { stream, read, waiting } = line;
-    let conn = Conn::new(stream, Arc::clone(&deps), identity, clock);
+    let conn = Conn::new(stream, Arc::clone(&deps), identity, clock, number);
     let close = conn.run(read, waiting, &drain).await;
-    conn.leave();
+    let user = conn.leave();
+    if let Some(user) = &user {
+        tracing::Span::current().record("user", &**user);
+    }
     if let Some((code, reason)) = close {
         deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
         tracing::debug!(code = code.number(), reason, "client closed by the gateway");
         _ = timeout(FAREWELL, conn.farewell(code, reason)).await;
     }
-    deps.metrics.client_connections.dec();
+    deps.metrics.traces.close(conn.state.lock().span.take(), || {
+        let user = user.iter().map(|user| ("user", (&**user).into()));
+        user.chain(close.map(|(code, _)| ("code", u64::from(code.number()).into()))).collect()
+    });
 }
 
 struct Conn {
@@ -86,6 +118,7 @@ struct Conn {
     stream: Stream,
     /// The task should look again: something is left unwritten, or a deadline moved.
     work: Notify,
+    number: u64,
     state: Mutex<State>,
 }
 
@@ -105,7 +138,13 @@ struct State {
     close: Close,
     /// The venue frame behind the tail was read then.
     read_at: Option<Mono>,
+    /// When the first of its frames was offered to the socket.
+    began: Mono,
     broken: bool,
+    /// Of the whole connection. `None`: traces are off.
+    span: Option<Box<Open>>,
+    /// Nothing is read until then.
+    rest_until: Mono,
 }
 
 impl Wake for Conn {
@@ -128,7 +167,7 @@ impl State {
 }
 
 impl Conn {
-    fn new(stream: Stream, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock) -> Arc<Self> {
+    fn new(stream: Stream, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, number: u64) -> Arc<Self> {
         let mut out = ClientOut::default();
         let now = clock.now();
         let session = match identity {
@@ -144,9 +183,12 @@ impl Conn {
             keys: None,
             close: None,
             read_at: None,
+            began: now.mono,
             broken: false,
+            span: deps.metrics.traces.open("client connection", || vec![("client", number.into())]),
+            rest_until: now.mono,
         };
-        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), state: Mutex::new(state) });
+        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), number, state: Mutex::new(state) });
         {
             let mut state = conn.state.lock();
             let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;
@@ -157,10 +199,10 @@ impl Conn {
         conn
     }
 
-    /// Ends the session: its watches are dropped, and nobody wakes the connection any more.
-    fn leave(&self) {
+    /// Ends the session: its watches are dropped, and nobody wakes the connection any more. Tells whose it was.
+    fn leave(&self) -> Option<Arc<str>> {
         let session = self.state.lock().session.take();
-        drop(session); // outside of the lock: it touches the hub's lists
+        session.and_then(|session| session.user().cloned()) // dropped outside of the lock: it touches the hub's lists
     }
 
     // ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +211,14 @@ impl Conn {
     fn pump(&self, state: &mut State, out: ClientOut) {
         self.put(state, self.clock.now(), out);
         // Commits found nobody to wake while the socket was full.
-        while state.is_writable() && self.tell(state) {}
+        let mut rounds = 0;
+        while state.is_writable() && self.tell(state) {
+            rounds += 1;
+            if rounds == ROUNDS {
+                self.work.notify_one();
+                break;
+            }
+        }
     }
 
     /// Asks the session once and writes what it says. What is committed after that wakes again. False: it said nothing.
@@ -190,8 +239,9 @@ impl Conn {
 
     /// Writes `out` as far as the socket takes it; the task waits for the rest.
     fn put(&self, state: &mut State, now: Now, out: ClientOut) {
-        // The socket is not full here: a stall can only begin now.
-        state.taken = now.mono;
+        if !state.is_blocked() {
+            state.taken = now.mono; // a stall can only begin now
+        }
         state.tail.extend(out.frames.into_iter().map(WireText::into_frame));
         if out.ping {
             state.tail.push(wire_frame(PING, b""));
@@ -201,6 +251,9 @@ impl Conn {
             self.work.notify_one();
         }
         state.close = state.close.or(out.close);
+        if state.read_at.is_none() {
+            state.began = now.mono;
+        }
         state.read_at = match (state.read_at, out.read_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -248,6 +301,7 @@ impl Conn {
             if let Some(read_at) = state.read_at.take() {
                 let micros = now.0.saturating_sub(read_at.0);
                 self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
+                self.deps.metrics.traces.written(read_at.0, state.began.0, self.number, state.span.as_deref());
             }
         }
     }
@@ -259,14 +313,21 @@ impl Conn {
         let mut decoder = Decoder::new(self.deps.limits.max_frame_bytes);
         decoder.feed(&read);
         drop(read);
+        // When the connection has to go, once the gateway drains.
+        let mut leave: Option<Mono> = None;
         loop {
-            if let Err(close) = self.take_requests(&mut decoder) {
-                return close;
-            }
-            let (deadline, blocked) = match self.next_step(&mut waiting, &mut keys) {
+            let drained = match self.take_requests(&mut decoder) {
+                Ok(taken) => taken < TURN,
+                Err(close) => return close,
+            };
+            let Next { deadline, blocked, hears } = match self.next_step(&mut waiting, &mut keys) {
                 Ok(next) => next,
                 Err(close) => return close,
             };
+            if leave.is_some_and(|at| at <= self.clock.now().mono) {
+                return Some((CloseCode::Draining, "draining"));
+            }
+            let deadline = leave.map_or(deadline, |at| at.min(deadline));
             let fresher = async {
                 match &mut keys {
                     Some(keys) => keys.await,
@@ -275,20 +336,14 @@ impl Conn {
             };
             tokio::select! {
                 biased;
-                () = drain.begun.cancelled() => {
-                    let mut state = self.state.lock();
-                    let (now, mut out) = (self.clock.now(), ClientOut::default());
-                    if let Some(session) = &mut state.session {
-                        session.on_drain(now, drain.reconnect_within_ms, &mut out);
-                    }
-                    self.pump(&mut state, out);
-                    return Some((CloseCode::Draining, "draining"));
-                }
+                () = drain.begun(), if leave.is_none() => leave = Some(self.announce(drain)),
                 // A peer that does not take its answers is not asked for more questions.
-                ready = self.stream.readable(), if !blocked => {
+                ready = self.stream.readable(), if hears && drained => {
                     if ready.is_err() || self.read(&mut decoder).is_break() {
                         return None;
                     }
+                    // A socket that is always readable never waits by itself.
+                    tokio::task::yield_now().await;
                     // A client that never pauses must not keep its deadlines from being heard.
                     if self.clock.now().mono >= deadline {
                         self.on_time();
@@ -313,18 +368,36 @@ impl Conn {
                     }
                     self.pump(&mut state, out);
                 }
-                () = self.work.notified() => {}
+                () = self.work.notified() => {
+                    let mut state = self.state.lock();
+                    if state.is_writable() {
+                        self.pump(&mut state, ClientOut::default());
+                    }
+                }
                 () = self.clock.wait_until(deadline) => self.on_time(),
+                () = tokio::task::yield_now(), if !drained => {}
             }
         }
     }
 
-    /// What to wait for: a time, and whether the socket is full. `Err`: the connection is over.
+    /// Tells the client that the gateway goes away. Gives the time at which this connection has to.
+    fn announce(&self, drain: &Drain) -> Mono {
+        let within_ms = drain.share_ms();
+        let mut state = self.state.lock();
+        let (now, mut out) = (self.clock.now(), ClientOut::default());
+        if let Some(session) = &mut state.session {
+            session.on_drain(now, within_ms, &mut out);
+        }
+        self.pump(&mut state, out);
+        now.mono.plus_ms(within_ms)
+    }
+
+    /// What to wait for. `Err`: the connection is over.
     fn next_step(
         &self,
         waiting: &mut Option<Place>,
         keys: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    ) -> Result<(Mono, bool), Close> {
+    ) -> Result<Next, Close> {
         let mut state = self.state.lock();
         if let Some(fresher) = state.keys.take() {
             *keys = Some(Box::pin(fresher.wait()));
@@ -335,16 +408,24 @@ impl Conn {
         }
         let now = self.clock.now();
         if !state.is_blocked() {
-            return if state.close.is_some() { Err(state.close) } else { Ok((session.deadline(now), false)) };
+            if state.close.is_some() {
+                return Err(state.close);
+            }
+            let rests = now.mono < state.rest_until;
+            let deadline = session.deadline(now);
+            let deadline = if rests { deadline.min(state.rest_until) } else { deadline };
+            return Ok(Next { deadline, blocked: false, hears: !rests && !session.is_pending() });
         }
         let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
-        if now.mono >= stall {
-            return Err(Some((CloseCode::WriteStall, "the socket took no byte in time")));
-        }
         // However slowly a client reads, it is told nothing beyond its right to be told.
-        match session.over(now) {
-            Some(close) => Err(Some(close)),
-            None => Ok((stall.min(now.mono.plus_ms(OVER_CHECK_MS)), true)),
+        let stalled = || (now.mono >= stall).then_some((CloseCode::WriteStall, "the socket took no byte in time"));
+        match session.over(now).or_else(stalled) {
+            Some(close) => {
+                // All that the socket has begun to take is one frame.
+                state.tail.truncate(1);
+                Err(Some(close))
+            }
+            None => Ok(Next { deadline: stall.min(now.mono.plus_ms(OVER_CHECK_MS)), blocked: true, hears: false }),
         }
     }
 
@@ -376,29 +457,34 @@ impl Conn {
         std::ops::ControlFlow::Continue(())
     }
 
-    /// Answers complete requests, until the socket is full.
-    fn take_requests(&self, decoder: &mut Decoder) -> Result<(), Close> {
-        loop {
+    /// Answers complete requests, until the socket is full or it is the others' turn. Tells how many.
+    fn take_requests(&self, decoder: &mut Decoder) -> Result<usize, Close> {
+        for taken in 0..TURN {
             let mut state = self.state.lock();
-            if !state.is_writable() {
-                return Ok(());
+            let (now, mut out) = (self.clock.now(), ClientOut::default());
+            // Requests are answered in order: behind a token that waits for its keys, the others wait, too.
+            let pending = state.session.as_ref().is_some_and(ClientSession::is_pending);
+            if !state.is_writable() || now.mono < state.rest_until || pending {
+                return Ok(taken);
             }
             let incoming = match decoder.take_next() {
                 Ok(Some(incoming)) => incoming,
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(taken),
                 Err(Broken::TooLarge) => return Err(Some((CloseCode::FrameTooLarge, "the frame is too large"))),
                 Err(Broken::NotUtf8) => return Err(Some((CloseCode::ProtocolError, "the text is no UTF-8"))),
                 Err(Broken::Protocol(what)) => return Err(Some((CloseCode::ProtocolError, what))),
             };
-            let (now, mut out) = (self.clock.now(), ClientOut::default());
             let Some(session) = &mut state.session else { return Err(None) };
             match incoming {
+                Incoming::Text(text) if ECHO => state.tail.push(wire_frame(TEXT, text.as_bytes())),
+                Incoming::Binary(content) if ECHO => state.tail.push(wire_frame(BINARY, &content)),
                 Incoming::Text(text) => session.on_text(now, &text, &mut out),
                 Incoming::Ping(payload) => {
-                    session.on_heard(now);
-                    state.tail.push(wire_frame(PONG, &payload));
+                    if session.on_control(now, &mut out) {
+                        state.tail.push(wire_frame(PONG, &payload));
+                    }
                 }
-                Incoming::Pong => session.on_heard(now),
+                Incoming::Pong => _ = session.on_control(now, &mut out),
                 Incoming::Binary(_) => return Err(Some((CloseCode::ProtocolError, "frames are text"))),
                 Incoming::Close(code) => {
                     let payload = code.map(u16::to_be_bytes);
@@ -407,8 +493,12 @@ impl Conn {
                     return Err(None);
                 }
             }
+            if out.rest {
+                state.rest_until = now.mono.plus_ms(REST_MS);
+            }
             self.pump(&mut state, out);
         }
+        Ok(TURN)
     }
 
     /// Writes what is left and a close frame, then waits for the peer's: a reset must not overtake them.
@@ -433,10 +523,18 @@ impl Conn {
         }
         self.stream.shut_down();
         let mut decoder = Decoder::new(READ_BYTES);
-        while self.stream.readable().await.is_ok() {
-            if self.read(&mut decoder).is_break() || matches!(decoder.take_next(), Ok(Some(Incoming::Close(_))) | Err(_)) {
+        for _ in 0..FAREWELL_ROUNDS {
+            if self.stream.readable().await.is_err() || self.read(&mut decoder).is_break() {
                 return;
             }
+            loop {
+                match decoder.take_next() {
+                    Ok(Some(Incoming::Close(_))) | Err(_) => return,
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                }
+            }
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -17,8 +17,10 @@ use crate::protocol::{self, CloseCode, ErrorCode, FrameKind, Id, Refusal, Reques
 
 /// How long before a token ends its holder is told.
 const EXPIRY_NOTICE_MS: i64 = 60_000;
-/// Refused requests in a row after which a client that does not listen is closed.
-const MAX_REFUSED: u32 = 200;
+/// Refused requests after which a client that does not listen is closed. Forgotten when it has paused long enough for a whole burst.
+const MAX_REFUSED: u32 = 100;
+/// Frames before a token: one for it, and what an impatient client sends along or again.
+const MAX_BEFORE_LOGIN: u32 = 16;
 
 /// What the driver has to write, in order, and whether to close afterwards.
 #[derive(Default)]
@@ -28,6 +30,8 @@ pub struct ClientOut {
     /// Send a protocol ping.
     pub ping: bool,
     pub close: Option<(CloseCode, &'static str)>,
+    /// The client asks for too much: leave its socket unread for a moment. What it sends meanwhile waits on its side.
+    pub rest: bool,
     /// A token waits for fresher keys: call [`ClientSession::on_keys`] when this has ended.
     pub keys: Option<Fresher>,
     /// The oldest venue frame read among what is written here, for the delivery histogram.
@@ -48,6 +52,7 @@ pub struct ClientSession {
     subs: [Option<Sub>; 2],
     bucket: Bucket,
     refused: u32,
+    before_login: u32,
     last_sent: Mono,
     last_heard: Mono,
     last_ping: Mono,
@@ -105,6 +110,7 @@ impl ClientSession {
             subs: [None, None],
             bucket,
             refused: 0,
+            before_login: 0,
             last_sent: now.mono,
             last_heard: now.mono,
             last_ping: now.mono,
@@ -140,9 +146,43 @@ impl ClientSession {
         }
     }
 
-    /// Any frame came, text or not.
+    /// A token waits for fresher keys: what was sent after it is not for a stranger to ask, and waits too.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Something of the client shows that it is there.
     pub fn on_heard(&mut self, now: Now) {
         self.last_heard = now.mono;
+    }
+
+    /// A protocol ping or pong came. A ping is answered if this gives true.
+    pub fn on_control(&mut self, now: Now, out: &mut ClientOut) -> bool {
+        self.on_heard(now);
+        !self.is_over(now, out) && self.take_request(now, out)
+    }
+
+    /// One request more, of whatever kind. False: it is one too many.
+    fn take_request(&mut self, now: Now, out: &mut ClientOut) -> bool {
+        if matches!(self.auth, Auth::Waiting { .. }) {
+            self.before_login += 1;
+            if self.before_login > MAX_BEFORE_LOGIN {
+                out.close = Some((CloseCode::RateLimited, "too many requests before a token"));
+                return false;
+            }
+        }
+        if self.bucket.is_full(now.mono) {
+            self.refused = 0;
+        }
+        if self.bucket.take(now.mono) {
+            return true;
+        }
+        self.refused += 1;
+        out.rest = true;
+        if self.refused > MAX_REFUSED {
+            out.close = Some((CloseCode::RateLimited, "too many requests"));
+        }
+        false
     }
 
     // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,10 +198,8 @@ impl ClientSession {
         if out.close.is_some() {
             return;
         }
-        if !self.bucket.take(now.mono) {
-            self.refused += 1;
-            if self.refused > MAX_REFUSED {
-                out.close = Some((CloseCode::RateLimited, "too many requests"));
+        if !self.take_request(now, out) {
+            if out.close.is_some() {
                 return;
             }
             let limit = self.deps.limits.max_requests_per_second;
@@ -169,7 +207,6 @@ impl ClientSession {
             let id = protocol::parse(text).ok().and_then(|(id, _)| id);
             return self.refuse(now, id.as_ref(), ErrorCode::RateLimited, &message, out);
         }
-        self.refused = 0;
         match protocol::parse(text) {
             Ok((id, request)) => self.on_request(now, id.as_ref(), request, out),
             Err(Refusal { id, code, message }) => self.refuse(now, id.as_ref(), code, &message, out),

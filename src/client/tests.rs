@@ -3,6 +3,7 @@
 mod conversation;
 mod delivery;
 mod limits;
+mod properties;
 mod tokens;
 
 use serde_json::Value;

@@ -53,7 +53,14 @@ fn read_file(path: &Path) -> Result<String, ConfigProblem> {
     let name = || path.display().to_string();
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| problem(name(), format!("cannot be read ({}); check the path and its rights", error.kind())))?;
+    read.map_err(|error| {
+        let cure = match error.kind() {
+            // What an engine mounts where the file to mount is missing.
+            std::io::ErrorKind::IsADirectory => "give the file; a container engine makes a folder where there is none to mount",
+            _ => "check the path and its rights",
+        };
+        problem(name(), format!("cannot be read ({}); {cure}", error.kind()))
+    })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(problem(name(), format!("is larger than {MAX_FILE_BYTES} bytes; is it the right file?")));
     }

@@ -6,6 +6,7 @@ mod accounts;
 mod error;
 mod layers;
 mod node;
+mod otlp;
 mod reader;
 mod secret;
 mod sections;
@@ -14,6 +15,7 @@ mod sections;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::venue::{VENUES, Venue};
@@ -23,6 +25,7 @@ use reader::Reader;
 pub use accounts::{AccountConfig, MAX_ACCOUNTS};
 pub use error::{ConfigErrors, ConfigProblem};
 pub use layers::{DEFAULTS, ENV_PREFIX};
+pub use otlp::OtlpConfig;
 pub use secret::{SecretError, SecretSource};
 pub use sections::{LogConfig, LogFormat, check_level};
 
@@ -38,6 +41,8 @@ pub struct Config {
     /// Certificate roots besides the system's, as PEM. `None`: the system's alone.
     pub upstream_ca_file: Option<PathBuf>,
     pub log: LogConfig,
+    /// Where traces go. `None`: nothing is traced.
+    pub otlp: Option<OtlpConfig>,
     /// Where to keep what outlives a restart. `None`: nowhere.
     pub state_dir: Option<PathBuf>,
     /// Show the last known rows of the earlier run, as `stale`, until the venue confirms them. Wants `state_dir`.
@@ -90,6 +95,7 @@ impl Config {
             accounts: accounts::read(reader, top.sections("accounts", MAX_ACCOUNTS), venues),
             upstream_ca_file: top.section("upstream").and_then(sections::upstream),
             log: top.section("log").map(sections::log).unwrap_or_default(),
+            otlp: top.section("otlp").and_then(otlp::read),
             state_dir: top.text("state_dir").map(PathBuf::from),
             warm_start: top.boolean("warm_start").unwrap_or(false),
             warnings: Vec::new(),
@@ -101,6 +107,32 @@ impl Config {
         // It stands with the other limits of connections, and is kept where users are known.
         config.access.max_connections_per_user = config.server.max_connections_per_user;
         config
+    }
+}
+
+/// How to ask the gateway itself whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminDoor {
+    pub listen: SocketAddr,
+    /// The certificate it shows, as PEM, the leaf first. `None`: it speaks plain text.
+    pub cert_file: Option<PathBuf>,
+}
+
+impl AdminDoor {
+    /// Reads this and nothing else: a health check must not fail over a mistake that the running gateway does not know of yet.
+    ///
+    /// # Errors
+    /// The configuration cannot be read, or these keys are wrong.
+    pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        let env: BTreeMap<String, String> = env.into_iter().collect();
+        let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
+        let root = layers::read(file, &env).map_err(fail)?;
+        let reader = Reader::new(env);
+        let server = reader.root(root).section("server");
+        let (listen, cert_file) = server.map(sections::admin_door).unwrap_or_default();
+        let (problems, _) = reader.finish();
+        let listen = listen.unwrap_or(server::Config::default().admin_listen);
+        if problems.is_empty() { Ok(Self { listen, cert_file }) } else { Err(fail(problems)) }
     }
 }
 

@@ -119,9 +119,7 @@ fn named_source(reader: &Reader, key: &str, form: &str, text: String, needed: bo
         }
         "file" => {
             let path = PathBuf::from(text);
-            if is_open(&path) {
-                reader.warn(format!("{key}: every user can read {}; chmod 600 it", path.display()));
-            }
+            warn_of_open_file(reader, key, &path);
             Some(SecretSource::File(path))
         }
         _ => refuse(reader, key),
@@ -131,6 +129,13 @@ fn named_source(reader: &Reader, key: &str, form: &str, text: String, needed: bo
 fn refuse(reader: &Reader, key: &str) -> Option<SecretSource> {
     reader.problem(key, "wants a secret: a text in quotes, { env = \"NAME\" } or { file = \"/path\" }");
     None
+}
+
+/// Warns where everybody can read a secret's file.
+pub(super) fn warn_of_open_file(reader: &Reader, key: &str, path: &Path) {
+    if is_open(path) {
+        reader.warn(format!("{key}: every user can read {}; chmod 600 it", path.display()));
+    }
 }
 
 /// Warns where secrets stand in a configuration file that everybody can read.

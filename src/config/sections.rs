@@ -1,11 +1,12 @@
 //! The sections that are not accounts: listeners, access, logs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
 use super::reader::Section;
+use super::secret;
 use crate::access::{self, JwksConfig, JwksSource, KeyConfig};
 use crate::server::{self, Certificate, TlsFiles};
 
@@ -71,6 +72,7 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
         request_burst: count(&mut s, "request_burst", 1..=100_000, d.request_burst),
         write_stall_ms: s.integer("write_stall_ms", MS).unwrap_or(d.write_stall_ms),
         drain_ms: s.integer("drain_ms", 0..=300_000).unwrap_or(d.drain_ms),
+        drain_spread_ms: s.integer("drain_spread_ms", 0..=300_000).unwrap_or(d.drain_spread_ms),
         ping_interval_ms: s.integer("ping_interval_ms", LONG_MS).unwrap_or(d.ping_interval_ms),
         admin_token: s.secret("admin_token"),
     };
@@ -79,6 +81,12 @@ pub(super) fn server(mut s: Section<'_>) -> server::Config {
     }
     s.finish();
     config
+}
+
+/// Where operators connect, and the certificate shown there.
+pub(super) fn admin_door(mut s: Section<'_>) -> (Option<SocketAddr>, Option<PathBuf>) {
+    let listen = s.address("admin_listen");
+    (listen, s.section("admin_tls").and_then(|mut tls| tls.text("cert_file")).map(PathBuf::from))
 }
 
 /// IP addresses.
@@ -109,10 +117,11 @@ fn tls(mut s: Section<'_>) -> Option<TlsFiles> {
         }
         (None, None) => None,
     };
-    if let Some(files) = &files
-        && let Err(error) = Certificate::load(files.clone())
-    {
-        s.problem("cert_file", error.to_string());
+    if let Some(files) = &files {
+        secret::warn_of_open_file(s.reader, &s.key("key_file"), &files.key_file);
+        if let Err(error) = Certificate::load(files.clone()) {
+            s.problem("cert_file", error.to_string());
+        }
     }
     s.finish();
     files

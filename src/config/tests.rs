@@ -116,7 +116,8 @@ fn every_key_stands_in_the_built_in_file_under_a_comment() {
     assert!(ASKED.len() > 30, "{:?}", *ASKED);
     let lines: Vec<_> = DEFAULTS.lines().collect();
     for key in ASKED.iter().filter(|key| {
-        !["server", "server.tls", "server.admin_tls", "upstream", "access", "access.jwks", "log"].contains(&key.as_str())
+        !["server", "server.tls", "server.admin_tls", "upstream", "access", "access.jwks", "log", "otlp"]
+            .contains(&key.as_str())
     }) {
         let name = key.rsplit('.').next().unwrap();
         let defines = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
@@ -134,11 +135,11 @@ fn every_number_in_the_built_in_file_tells_its_unit_or_what_it_counts() {
     let numbers = lines.windows(2).filter(|pair| pair[1].split_once(" = ").is_some_and(|(_, v)| v.parse::<u64>().is_ok()));
     let mut seen = 0;
     for pair in numbers {
-        let words = ["Milliseconds", "Seconds", "bytes", "connections", "Requests"];
+        let words = ["Milliseconds", "Seconds", "bytes", "connections", "Requests", "commit"];
         assert!(words.iter().any(|word| pair[0].contains(word)), "{}", pair[1]);
         seen += 1;
     }
-    assert_eq!(seen, 17);
+    assert_eq!(seen, 18);
 }
 
 #[test]
@@ -369,7 +370,8 @@ fn a_file_that_cannot_be_read_is_told() {
     assert!(errors.problems[0].message.contains("cannot be read (entity not found)"), "{errors}");
     let binary = files.put("binary.toml", [0xff, 0xfe]);
     assert!(Config::load_with(Some(&binary), [], TOYS).unwrap_err().to_string().contains("UTF-8"));
-    assert!(Config::load_with(Some(files.0.path()), [], TOYS).unwrap_err().to_string().contains("cannot be read"));
+    let folder = Config::load_with(Some(files.0.path()), [], TOYS).unwrap_err().to_string();
+    assert!(folder.contains("cannot be read (is a directory); give the file; a container engine"), "{folder}");
 }
 
 #[test]
@@ -605,4 +607,24 @@ fn errors_display_one_line_each_under_a_heading() {
     let lines: Vec<_> = errors.to_string().lines().map(str::to_owned).collect();
     assert!(lines[0].starts_with("2 problems in the configuration ("), "{lines:?}");
     assert!(lines[1].starts_with("  a: unknown key") && lines[2].starts_with("  b: unknown key"), "{lines:?}");
+}
+
+#[test]
+fn traces_want_an_address_and_keep_their_headers_secret() {
+    let config = |text: &str| with(&format!("{KEY}[otlp]\n{text}"), &[("TOKEN", "MARKER")]);
+    assert!(config("").unwrap().otlp.is_none(), "off by default");
+    let with_header = "headers = { Authorization = { env = \"TOKEN\" } }\n";
+    let near = config(&format!("endpoint = \"http://[::1]:4318/v1/traces\"\n{with_header}")).unwrap();
+    let otlp = near.otlp.as_ref().unwrap();
+    assert_eq!((otlp.sample_one_in, otlp.headers.contains_key("authorization")), (100, true));
+    assert!(!format!("{near:?}").contains("MARKER"));
+    let warned = |text: &str| config(text).unwrap().warnings.iter().any(|warning| warning.contains("otlp.headers"));
+    assert!(!warned(&format!("endpoint = \"https://otel.example/v1/traces\"\n{with_header}")));
+    assert!(warned(&format!("endpoint = \"http://otel.example/v1/traces\"\n{with_header}")));
+    for wrong in ["otel:4318", "http://otel.example", "grpc://otel.example/x", "https://u:p@otel.example/v1/traces"] {
+        one(&format!("{KEY}[otlp]\nendpoint = \"{wrong}\"\n"), &[], "otlp.endpoint", "wants an http:// or https:// address");
+    }
+    one(&format!("{KEY}[otlp]\nheaders = {{ a = \"MARKER\" }}\n"), &[], "otlp.endpoint", "is missing");
+    let odd = "[otlp]\nendpoint = \"http://[::1]/v1/traces\"\nheaders = { \"a b\" = \"MARKER\" }\n";
+    one(&format!("{KEY}{odd}"), &[], "otlp.headers.a b", "is no name of an HTTP header");
 }

@@ -80,14 +80,21 @@ impl Hub {
         loop {
             let (cut, accounts) = self.store.accounts_changed_since(cursor);
             cursor = cut;
+            let mut flush = self.metrics.traces.flushing(cut);
             for idx in accounts {
                 for batch in self.watches.batches(Some(idx)) {
+                    if let Some(flush) = &mut flush {
+                        flush.readers += batch.len() as u64;
+                    }
                     batch.iter().for_each(|reader| reader.wake());
                     // Thousands of readers are no reason to keep others of this runtime waiting.
                     if batch.len() > 16 {
                         tokio::task::yield_now().await;
                     }
                 }
+            }
+            if let Some(flush) = flush {
+                self.metrics.traces.flushed(flush);
             }
             // The bell hangs since before the first look, and keeps a ring while nobody waits: no commit is missed.
             bell.notified().await;

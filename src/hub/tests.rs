@@ -80,6 +80,21 @@ fn a_shared_frame_is_never_given_out_after_a_change() {
 }
 
 #[test]
+fn a_shared_snapshot_is_never_old() {
+    let p = Pair::new();
+    let view = p.view(&Filter::default());
+    let of_then = view.snapshot("subscribe", TS);
+    assert!(Arc::ptr_eq(&of_then, &view.snapshot("subscribe", UnixMs(TS.0 + 1_000))));
+    p.b.store.record(p.b.idx).expect("it is there").proof.give(p.b.now);
+    let of_now = view.snapshot("subscribe", UnixMs(TS.0 + 1_001));
+    assert_eq!((of_now.cut, json(&of_now)["ts"].as_i64()), (of_then.cut, Some(TS.0 + 1_001)), "nothing changed but the time");
+    assert_eq!((&json(&of_then)["accounts"][0]["proven_ts"], of_now.ts), (&Value::Null, UnixMs(TS.0 + 1_001)));
+    assert_eq!(json(&of_now)["accounts"][0]["proven_ts"], p.b.now.unix.0);
+    let stepped_back = view.snapshot("subscribe", UnixMs(TS.0));
+    assert_eq!(json(&stepped_back)["ts"].as_i64(), Some(TS.0), "a clock that stepped back makes none old or of the future");
+}
+
+#[test]
 fn changes_elsewhere_leave_a_views_frames_shared() {
     let p = Pair::new();
     let view = p.view(&filter(&[], &["main"]));

@@ -3,17 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::metrics::Metrics;
 use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
 use crate::protocol::{self, SnapshotHead, UpdateHead, WireText};
 use crate::store::Store;
+use crate::sync::Mutex;
 
 /// An update larger than this goes out as a snapshot in parts: common WebSocket clients refuse messages of 1 MiB.
 const MAX_UPDATE_BYTES: usize = 256 << 10;
 /// Encoded frames kept for other readers. Readers that keep up all ask for the newest; a few more serve those one step behind.
 const SHARED: usize = 4;
+
+/// A snapshot older than this is written anew for the next reader, though nothing changed: it tells when accounts were last proven
+/// alive, and clients that come back together still share one.
+const SHARED_FOR_MS: i64 = 1_000;
 
 /// Accounts, a filter and a channel, seen by any number of readers.
 pub struct View {
@@ -41,6 +44,8 @@ pub struct Frames {
     pub texts: Vec<WireText>,
     /// A snapshot, even if an update was asked for.
     pub full: bool,
+    /// When they were written.
+    pub ts: UnixMs,
     /// Rows in the frames.
     pub rows: usize,
     /// [`Changes::versions`].
@@ -117,21 +122,26 @@ impl View {
 
     /// A snapshot, in parts where it is large.
     pub fn snapshot(&self, reason: &'static str, now: UnixMs) -> Arc<Frames> {
-        self.shared(Key::Snapshot(reason), || self.encode_snapshot(reason, self.read_all(), now))
+        let fresh = |frames: &Frames| (0..=SHARED_FOR_MS).contains(&(now.0 - frames.ts.0));
+        self.shared(Key::Snapshot(reason), fresh, || self.encode_snapshot(reason, self.read_all(), now))
     }
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
     pub fn update(&self, prev: u64, cursor: u64, now: UnixMs) -> Arc<Frames> {
-        self.shared(Key::Update { prev, cursor }, || {
-            let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
-            if changes.full {
-                return self.encode_snapshot("resync", changes, now);
-            }
-            if changes.is_empty() {
-                return Frames { cut: changes.cut, versions: changes.versions, ..Frames::default() };
-            }
-            self.encode_update(prev, changes, now)
-        })
+        self.shared(
+            Key::Update { prev, cursor },
+            |_| true,
+            || {
+                let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
+                if changes.full {
+                    return self.encode_snapshot("resync", changes, now);
+                }
+                if changes.is_empty() {
+                    return Frames { cut: changes.cut, versions: changes.versions, ..Frames::default() };
+                }
+                self.encode_update(prev, changes, now)
+            },
+        )
     }
 
     fn encode_update(&self, prev: u64, changes: Changes, now: UnixMs) -> Frames {
@@ -144,6 +154,7 @@ impl View {
             cut: changes.cut,
             texts: vec![text.into()],
             full: false,
+            ts: now,
             rows: changes.balances.len() + changes.orders.len(),
             versions: changes.versions,
             read_at: changes.read_at,
@@ -156,6 +167,7 @@ impl View {
             cut: changes.cut,
             texts: protocol::snapshot(&head, &changes).into_iter().map(WireText::from).collect(),
             full: true,
+            ts: now,
             rows: changes.balances.len() + changes.orders.len(),
             versions: changes.versions,
             read_at: changes.read_at,
@@ -163,10 +175,11 @@ impl View {
     }
 
     /// The frames another reader was just given for the same question, if nothing of the view changed since.
-    fn shared(&self, key: Key, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
+    fn shared(&self, key: Key, fresh: impl Fn(&Frames) -> bool, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
         let mut shared = self.shared.lock();
         if let Some((_, frames)) = shared.iter().find(|(k, _)| *k == key)
             && self.store.newest_of(&self.accounts) <= frames.cut
+            && fresh(frames)
         {
             return Arc::clone(frames);
         }

@@ -5,10 +5,9 @@
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::model::AccountIdx;
+use crate::sync::{Mutex, Notify};
 
 /// Readers woken between two looks at the list.
 const BATCH: usize = 64;

@@ -3,6 +3,8 @@
 //! Labels come from configuration or closed sets, never from users, tokens or venues' payloads. Handles that are touched on
 //! the hot path are cached by whoever touches them.
 
+pub mod traces;
+
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
@@ -53,7 +55,10 @@ labels!(
     AuthLabels { reason: &'static str });
 
 labels!(
-    /// How something ended: `ok` or `failed`.
+    /// A listener: `clients` or `operators`.
+    ListenerLabels { listener: &'static str });
+labels!(
+    /// How something ended: `ok` or `failed`, or `dropped` before it was tried.
     ResultLabels { result: &'static str });
 labels!(
     /// What was refused for want of room: `connections`, `address`, `unauthenticated`, `handshakes`, `requests`, `user`.
@@ -83,6 +88,9 @@ pub struct Metrics {
     pub jwks_fetches: Family<ResultLabels, Counter>,
     pub jwks_keys: Gauge,
     pub delivery_seconds: Delivery,
+    pub tls_expiry: Family<ListenerLabels, Gauge>,
+    pub trace_spans: Family<ResultLabels, Counter>,
+    pub traces: traces::Traces,
     pub process: Process,
     pub hot: Hot,
 }
@@ -167,6 +175,12 @@ impl Metrics {
             "From a venue frame read to the client frame handed to the socket",
             self.delivery_seconds.0.clone(),
         );
+        r.register(
+            "tls_expiry_timestamp_seconds",
+            "When a listener's certificate ends, since the Unix epoch",
+            self.tls_expiry.clone(),
+        );
+        r.register("trace_spans", "Spans for the collector", self.trace_spans.clone());
         let p = &self.process;
         r.register("process_resident_memory_bytes", "Resident memory", p.resident_memory_bytes.clone());
         r.register("process_open_fds", "Open file descriptors", p.open_fds.clone());

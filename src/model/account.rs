@@ -1,11 +1,13 @@
 //! What is known of an account besides its rows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Amount, UnixMs};
+use super::{Amount, Mono, Now, UnixMs};
 
 /// Which account: the venue's name in the list of venues, and the operator's name for the account. Unique in a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +21,7 @@ pub struct AccountKey {
 pub struct AccountIdx(pub u32);
 
 /// How far an account's rows can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountState {
     /// Configured; nothing tried yet and nothing received.
@@ -30,7 +32,7 @@ pub enum AccountState {
     Syncing,
     /// A complete snapshot was taken in this connection, and the connection is proven alive.
     Live,
-    /// As `Live`, but a part of the duties fails (the reason says which).
+    /// As `live`, but a part of the duties fails (the reason says which).
     Degraded,
     /// Rows are the last known ones; the upstream is not proven.
     Stale,
@@ -78,9 +80,10 @@ impl AccountState {
 }
 
 /// Why an account is not `live`: a code to branch on, a text for people. The text never holds a payload or a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     pub code: ReasonCode,
+    /// For people.
     pub text: Arc<str>,
 }
 
@@ -91,7 +94,7 @@ impl Reason {
 }
 
 /// The closed set of reasons. `docs/operations.md` gives each one's cure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonCode {
     /// The first connection is under way.
@@ -171,7 +174,7 @@ impl ReasonCode {
 }
 
 /// Trading fees as the venue states them: fractions (`0.0005` is 0.05 %).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fees {
     pub maker: Amount,
     pub taker: Amount,
@@ -200,6 +203,29 @@ impl Facts {
     }
 }
 
+/// When an account's upstream last proved to be alive. The link writes it with every frame, whoever tells of the account reads it:
+/// no commit, and no frame to a client, for what changes nothing else.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Zero: never.
+    mono: AtomicU64,
+    unix: AtomicI64,
+}
+
+impl Proof {
+    /// A sign of life came in.
+    pub fn give(&self, now: Now) {
+        self.unix.store(now.unix.0, Ordering::Relaxed);
+        self.mono.store(now.mono.0.max(1), Ordering::Release);
+    }
+
+    /// The last sign of life; `None` before the first.
+    pub fn last(&self) -> Option<Now> {
+        let mono = Some(self.mono.load(Ordering::Acquire)).filter(|at| *at > 0).map(Mono)?;
+        Some(Now { mono, unix: UnixMs(self.unix.load(Ordering::Relaxed)) })
+    }
+}
+
 /// An account as clients see it.
 #[derive(Debug, Clone)]
 pub struct AccountRecord {
@@ -218,6 +244,8 @@ pub struct AccountRecord {
     pub resync_count: u64,
     /// When the venue's own REST answer or a fresh snapshot last confirmed the rows. `None`: never.
     pub last_confirmed: Option<UnixMs>,
+    /// Shared by every version of the record: read as of now, not as of `gsn`.
+    pub proof: Arc<Proof>,
     /// The commit that last changed this record.
     pub gsn: u64,
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use bigdecimal::BigDecimal;
 use compact_str::CompactString;
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -25,6 +26,21 @@ const MAX_SUM_CHARS: usize = 2 * MAX_CHARS + 2;
 /// `Option::None`, never an `Amount`. `==` compares the text; [`Amount::same_value`] compares the number.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Amount(CompactString);
+
+impl JsonSchema for Amount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A decimal number in plain notation, every digit the venue's, in whole units of the asset. Exact as text \
+                            alone: a float cannot hold it.",
+            "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$",
+        })
+    }
+}
 
 /// Why a text is no amount. Never holds the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{AccountRecord, Balance, Mono, Order};
 
 /// Which rows a reader wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Channel {
+    #[serde(rename = "user:balances")]
     Balances,
+    #[serde(rename = "user:orders")]
     Orders,
 }
 

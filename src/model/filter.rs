@@ -1,23 +1,32 @@
 //! What a subscription asks for. A filter narrows what a user may see; it never grants.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountKey, Balance, Order};
+use super::{AccountKey, Balance, MAX_ASSET_CHARS, Order};
 
 /// Most entries one list of a filter may hold.
 pub const MAX_FILTER_ENTRIES: usize = 500;
 
-/// OR inside a list, AND between lists. `None` does not narrow; an empty list never occurs (it is refused on the way in).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Narrows what a user may see, never grants. OR inside a list, AND between lists. A list that is not given does not narrow; an
+/// empty one is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Filter {
+    /// Names of venues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_FILTER_ENTRIES), inner(length(max = MAX_ASSET_CHARS)))]
     pub venues: Option<Vec<String>>,
+    /// Names of accounts. One that the user may not see matches nothing, as one that does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_FILTER_ENTRIES), inner(length(max = MAX_ASSET_CHARS)))]
     pub accounts: Option<Vec<String>>,
+    /// The venues' own identifiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_FILTER_ENTRIES), inner(length(max = MAX_ASSET_CHARS)))]
     pub assets: Option<Vec<String>>,
     /// Leaves out rows that hold nothing. A row that becomes zero is still told once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub nonzero: bool,
 }
 

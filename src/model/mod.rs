@@ -10,7 +10,7 @@ mod filter;
 mod row;
 mod time;
 
-pub use account::{AccountIdx, AccountKey, AccountRecord, AccountState, Facts, Fees, Reason, ReasonCode};
+pub use account::{AccountIdx, AccountKey, AccountRecord, AccountState, Facts, Fees, Proof, Reason, ReasonCode};
 pub use amount::{Amount, AmountError};
 pub use changes::{Changes, Channel};
 pub use event::{

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -15,7 +16,7 @@ pub const MAX_ASSET_CHARS: usize = 128;
 pub type Name = CompactString;
 
 /// How far one row can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
     /// What the venue last said, on a connection that is proven.
@@ -114,17 +115,26 @@ impl Cause {
 }
 
 /// The closed vocabulary of causes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
+    /// Something was bought or sold.
     Trade,
+    /// A fee was taken.
     Fee,
+    /// An order was placed, changed or canceled: what is locked changed.
     Order,
+    /// Something came in from outside the venue.
     Deposit,
+    /// Something left the venue.
     Withdrawal,
+    /// Something moved between wallets or accounts of the venue.
     Transfer,
+    /// A payment for a position that is held.
     Funding,
+    /// Interest was paid or earned.
     Interest,
+    /// The venue corrected something.
     Adjustment,
     /// The stream had missed or misstated this; the venue's REST answer corrected it.
     Reconcile,

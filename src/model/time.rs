@@ -1,5 +1,6 @@
 //! Time as an argument: pure code is told what time it is and never asks a clock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Microseconds on a clock that never steps back. Zero is the start of the process (or of the simulation).
@@ -18,7 +19,7 @@ impl Mono {
 }
 
 /// Milliseconds since the Unix epoch, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UnixMs(pub i64);
 

@@ -1,23 +1,37 @@
 //! Error codes of frames and close codes of sockets.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What was wrong with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
+    /// The frame is no JSON object.
     BadJson,
+    /// A field is missing, twice there, or of another type.
     BadRequest,
+    /// No such request.
     UnknownType,
+    /// Log in first.
     NotAuthenticated,
+    /// The token is refused.
     TokenInvalid,
+    /// The token has ended.
     TokenExpired,
+    /// The token is another user's; open another connection.
     SubjectMismatch,
+    /// No such channel.
     UnknownChannel,
+    /// A list is empty, too long, or of another type.
     BadFilter,
+    /// Nothing to unsubscribe or resync.
     NotSubscribed,
+    /// All connections are taken.
     LimitConnections,
+    /// More requests than allowed.
     RateLimited,
+    /// The gateway's fault.
     Internal,
 }
 
@@ -57,7 +71,7 @@ impl ErrorCode {
 }
 
 /// What a client should do after an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// The same request will fail again.
@@ -94,6 +108,52 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// Every code, in order.
+    pub const ALL: [Self; 13] = [
+        Self::ProtocolError,
+        Self::FrameTooLarge,
+        Self::Forbidden,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::AuthTimeout,
+        Self::TokenRevoked,
+        Self::Internal,
+        Self::WriteStall,
+        Self::NoPong,
+        Self::RateLimited,
+        Self::ConnectionLimit,
+        Self::Draining,
+    ];
+
+    /// For people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::ProtocolError => "protocol error: a binary frame, broken UTF-8, not WebSocket",
+            Self::FrameTooLarge => "the frame is larger than the gateway takes",
+            Self::Forbidden => "forbidden",
+            Self::TokenExpired => "the token has expired",
+            Self::TokenInvalid => "the token was refused",
+            Self::AuthTimeout => "no authentication in time",
+            Self::TokenRevoked => "the token was revoked",
+            Self::Internal => "internal error",
+            Self::WriteStall => "the socket took no byte in time",
+            Self::NoPong => "no answer to pings",
+            Self::RateLimited => "far more requests than allowed",
+            Self::ConnectionLimit => "connection limit",
+            Self::Draining => "the gateway goes away",
+        }
+    }
+
+    /// What the code's band asks of a client.
+    pub const fn action(self) -> &'static str {
+        match self.number() {
+            4000..4100 => "stop",
+            4100..4200 => "get a new token, reconnect",
+            4300..4400 => "reconnect within the time that `draining` told, resume",
+            _ => "reconnect with backoff and jitter, resume",
+        }
+    }
+
     /// The number on the wire.
     pub const fn number(self) -> u16 {
         self as u16

@@ -1,8 +1,9 @@
-//! Frames a client gets, written as JSON text by hand: the words are fixed, the amounts need no escaping, and a row is written
-//! in one pass.
+//! Frames a client gets. Those with rows are written as JSON text by hand: the words are fixed, the amounts need no escaping, and a
+//! row is written in one pass. [`shape`] has their shapes, and those of the short frames, which are written from them.
 
 use serde::Serialize;
 
+use super::shape::{self, Always, literal};
 use super::{ErrorCode, Id};
 use crate::model::{AccountRecord, Amount, Balance, Cause, Changes, Channel, Order, Origin, UnixMs};
 
@@ -320,6 +321,10 @@ pub fn account_json(b: &mut String, record: &AccountRecord) {
     if let Some(ts) = record.last_confirmed {
         number(b, ",\"last_confirmed_ts\":", ts.0);
     }
+    match record.proof.last() {
+        Some(proof) => number(b, ",\"proven_ts\":", proof.unix.0),
+        None => b.push_str(",\"proven_ts\":null"),
+    }
     b.push('}');
 }
 
@@ -370,63 +375,54 @@ fn json<T: Serialize + ?Sized>(b: &mut String, value: &T) {
 
 // ── short frames ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-fn with_id(kind: FrameKind, id: Option<&Id>, rest: &str) -> String {
-    match id {
-        Some(id) => format!("{{\"type\":\"{}\",\"id\":{}{rest}}}", kind.as_str(), id.json()),
-        None => format!("{{\"type\":\"{}\"{rest}}}", kind.as_str()),
-    }
-}
-
 /// Authentication succeeded.
 pub fn auth_result(id: Option<&Id>, user: &str, expires_at: UnixMs, heartbeat_ms: u64) -> String {
-    let user = serde_json::Value::from(user);
-    let rest = format!(",\"success\":true,\"user\":{user},\"expires_at\":{},\"heartbeat_ms\":{heartbeat_ms}", expires_at.0);
-    with_id(FrameKind::AuthResult, id, &rest)
+    text(&shape::AuthAccepted { r#type: literal::AuthResult, id, success: Always, user, expires_at, heartbeat_ms })
 }
 
 /// Authentication failed; the socket closes.
 pub fn auth_refused(id: Option<&Id>, code: ErrorCode, message: &str) -> String {
-    let message = serde_json::Value::from(message);
-    let rest = format!(",\"success\":false,\"error\":{{\"code\":\"{}\",\"message\":{message}}}", code.as_str());
-    with_id(FrameKind::AuthResult, id, &rest)
+    let error = shape::Refusal { code, message };
+    text(&shape::AuthRefused { r#type: literal::AuthResult, id, success: Always, error })
 }
 
 /// The token ends soon.
 pub fn auth_expiring(expires_at: UnixMs) -> String {
-    with_id(FrameKind::AuthExpiring, None, &format!(",\"expires_at\":{}", expires_at.0))
+    text(&shape::AuthExpiring { r#type: literal::AuthExpiring, expires_at })
 }
 
 /// A subscription stands; its rows follow.
 pub fn subscribed(id: Option<&Id>, channel: Channel, epoch: &str, gsn: u64, resumed: bool) -> String {
-    let channel = channel.as_str();
-    let rest = format!(",\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\"gsn\":{gsn},\"resumed\":{resumed}");
-    with_id(FrameKind::Subscribed, id, &rest)
+    text(&shape::Subscribed { r#type: literal::Subscribed, id, channel, epoch, gsn, resumed })
 }
 
 /// A subscription ended.
 pub fn unsubscribed(id: Option<&Id>, channel: Channel) -> String {
-    with_id(FrameKind::Unsubscribed, id, &format!(",\"channel\":\"{}\"", channel.as_str()))
+    text(&shape::Unsubscribed { r#type: literal::Unsubscribed, id, channel })
 }
 
 /// Nothing was sent for a while; the socket lives, and each channel stands at its gsn.
 pub fn heartbeat(ts: UnixMs, gsn: &[(Channel, u64)]) -> String {
-    let gsn: Vec<_> = gsn.iter().map(|(channel, gsn)| format!("\"{}\":{gsn}", channel.as_str())).collect();
-    with_id(FrameKind::Heartbeat, None, &format!(",\"ts\":{},\"gsn\":{{{}}}", ts.0, gsn.join(",")))
+    let of = |channel| gsn.iter().find(|(one, _)| *one == channel).map(|(_, gsn)| *gsn);
+    let gsn = shape::Gsns { balances: of(Channel::Balances), orders: of(Channel::Orders) };
+    text(&shape::Heartbeat { r#type: literal::Heartbeat, ts, gsn })
 }
 
 /// The answer to a ping.
 pub fn pong(id: Option<&Id>, ts: UnixMs) -> String {
-    with_id(FrameKind::Pong, id, &format!(",\"ts\":{}", ts.0))
+    text(&shape::Pong { r#type: literal::Pong, id, ts })
 }
 
 /// Something was wrong with a request.
 pub fn error(id: Option<&Id>, code: ErrorCode, message: &str) -> String {
-    let message = serde_json::Value::from(message);
-    let retry = serde_json::to_string(&code.retry()).expect("a word serializes");
-    with_id(FrameKind::Error, id, &format!(",\"code\":\"{}\",\"message\":{message},\"retry\":{retry}", code.as_str()))
+    text(&shape::ErrorFrame { r#type: literal::Error, id, code, message, retry: code.retry() })
 }
 
 /// The gateway goes away: reconnect within this time, spread.
 pub fn draining(reconnect_within_ms: u64) -> String {
-    with_id(FrameKind::Draining, None, &format!(",\"reconnect_within_ms\":{reconnect_within_ms}"))
+    text(&shape::Draining { r#type: literal::Draining, reconnect_within_ms })
+}
+
+fn text<T: Serialize>(frame: &T) -> String {
+    serde_json::to_string(frame).expect("plain values serialize")
 }

@@ -5,6 +5,7 @@
 mod codes;
 mod frame;
 mod request;
+pub mod shape;
 mod wire;
 
 pub use codes::{CloseCode, ErrorCode, Retry};

@@ -1,18 +1,20 @@
 //! What a client may ask, read from one text frame.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ErrorCode;
 use crate::model::{Channel, Filter, MAX_ASSET_CHARS, MAX_FILTER_ENTRIES};
 
 /// Longest `id`, in characters of JSON.
-const MAX_ID_CHARS: usize = 128;
+pub(super) const MAX_ID_CHARS: usize = 128;
 /// Fastest and slowest pace a client may ask for.
 const RATE_HZ: std::ops::RangeInclusive<f64> = 0.001..=1_000.0;
 
 /// A request's `id`, echoed verbatim: a JSON string or integer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
 pub struct Id(Box<RawValue>);
 
 impl Id {
@@ -51,8 +53,8 @@ pub struct Subscribe {
     pub since: Option<Since>,
 }
 
-/// A point in a history.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A point in a history: the `epoch` and `gsn` of the last frame of the channel.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Since {
     pub epoch: String,
     pub gsn: u64,
@@ -168,8 +170,13 @@ fn rate(raw: &RawValue) -> Result<Option<f64>, Refused> {
 }
 
 fn since(raw: &RawValue) -> Result<Option<Since>, Refused> {
-    serde_json::from_str(raw.get())
-        .map_err(|_| (ErrorCode::BadRequest, "since: wants {\"epoch\": a string, \"gsn\": a non-negative integer}".into()))
+    let read = if is_list(raw) { None } else { serde_json::from_str(raw.get()).ok() };
+    read.ok_or_else(|| (ErrorCode::BadRequest, "since: wants {\"epoch\": a string, \"gsn\": a non-negative integer}".into()))
+}
+
+/// A list would pass for an object whose fields come in order.
+fn is_list(raw: &RawValue) -> bool {
+    raw.get().starts_with('[')
 }
 
 #[derive(Deserialize)]
@@ -189,8 +196,10 @@ fn filter(raw: &RawValue) -> Result<Filter, Refused> {
     if raw.get() == "null" {
         return Ok(Filter::default());
     }
-    let raw: RawFilter = serde_json::from_str(raw.get())
-        .map_err(|_| bad("filter: wants an object with venues, accounts, assets (lists) and nonzero (true or false)".into()))?;
+    let read = if is_list(raw) { None } else { serde_json::from_str::<RawFilter>(raw.get()).ok() };
+    let raw = read.ok_or_else(|| {
+        bad("filter: wants an object with venues, accounts, assets (lists) and nonzero (true or false)".into())
+    })?;
     let nonzero = match raw.nonzero.map(RawValue::get) {
         None | Some("null" | "false") => false,
         Some("true") => true,
@@ -225,7 +234,7 @@ fn check_list(entries: Vec<String>, name: &str) -> Result<Vec<String>, String> {
 }
 
 impl Filter {
-    /// The filter of a REST query: comma-separated lists and `nonzero=true`.
+    /// The filter of a REST query: comma-separated lists and `nonzero=true`. A list may also come in several parameters of its name.
     ///
     /// # Errors
     /// What is wrong, and what is wanted.
@@ -233,12 +242,18 @@ impl Filter {
         let mut filter = Self::default();
         // An empty value is a form's way of saying that nothing was chosen.
         for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
-            let entries =
-                || check_list(value.split(',').filter(|e| !e.is_empty()).map(str::to_owned).collect(), name).map(Some);
+            let list = match name {
+                "venues" => Some(&mut filter.venues),
+                "accounts" => Some(&mut filter.accounts),
+                "assets" => Some(&mut filter.assets),
+                _ => None,
+            };
+            if let Some(list) = list {
+                let mut entries = list.take().unwrap_or_default();
+                entries.extend(value.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned));
+                *list = Some(check_list(entries, name)?);
+            }
             match name {
-                "venues" => filter.venues = entries()?,
-                "accounts" => filter.accounts = entries()?,
-                "assets" => filter.assets = entries()?,
                 "nonzero" => filter.nonzero = value.parse().map_err(|_| "nonzero: wants true or false".to_owned())?,
                 _ => {}
             }

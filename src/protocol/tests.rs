@@ -122,6 +122,8 @@ fn a_query_is_the_same_filter() {
     let filter = query(&[("assets", "USD,BTC,,BTC"), ("nonzero", "true"), ("venues", ""), ("utm", "x")]).unwrap();
     let same = subscribe(r#","filter":{"assets":["BTC","USD"],"nonzero":true}"#).unwrap().filter;
     assert_eq!(filter, same);
+    let apart = query(&[("assets", "USD"), ("nonzero", "true"), ("assets", "BTC")]).unwrap();
+    assert_eq!(apart, same, "one parameter an entry: none of them is lost");
     assert!(query(&[("nonzero", "yes")]).is_err() && query(&[("assets", ",")]).is_err());
     let many = vec!["x"; 501].join(",");
     assert!(query(&[("accounts", &many)]).is_err());
@@ -169,6 +171,7 @@ fn record(account: &str) -> AccountRecord {
         reconnect_count: 0,
         resync_count: 0,
         last_confirmed: None,
+        proof: Arc::default(),
         gsn: 3,
     }
 }
@@ -237,7 +240,8 @@ fn what_a_row_may_add_is_told() {
 #[test]
 fn an_account_record_tells_its_facts_and_why_it_is_not_live() {
     let wanted = json!({
-        "venue": "bitfinex", "account": "bfx-main", "state": "live", "since": 1_763_121_300_000_i64, "drift_count": 0
+        "venue": "bitfinex", "account": "bfx-main", "state": "live", "since": 1_763_121_300_000_i64, "drift_count": 0,
+        "proven_ts": null
     });
     assert_eq!(of(|b| account_json(b, &record("bfx-main"))), wanted);
     let mut full = record("bfx-main");
@@ -247,6 +251,7 @@ fn an_account_record_tells_its_facts_and_why_it_is_not_live() {
     full.facts.permissions = serde_json::value::RawValue::from_string(r#"{"orders":[1,0]}"#.into()).ok();
     full.facts.warnings = Some(vec!["may withdraw".into()]);
     (full.drift_count, full.last_confirmed) = (2, Some(UnixMs(9)));
+    full.proof.give(Now { mono: Mono(1), unix: UnixMs(11) });
     (full.reconnect_count, full.resync_count) = (3, 1);
     let told = of(|b| account_json(b, &full));
     assert_eq!(
@@ -258,8 +263,8 @@ fn an_account_record_tells_its_facts_and_why_it_is_not_live() {
         (&json!({"maker": "0.0010", "taker": "0.002"}), &json!({"orders": [1, 0]}))
     );
     assert_eq!(
-        (&told["warnings"], &told["drift_count"], &told["last_confirmed_ts"]),
-        (&json!(["may withdraw"]), &json!(2), &json!(9))
+        (&told["warnings"], &told["drift_count"], &told["last_confirmed_ts"], &told["proven_ts"]),
+        (&json!(["may withdraw"]), &json!(2), &json!(9), &json!(11))
     );
     assert_eq!((&told["reconnect_count"], &told["resync_count"]), (&json!(3), &json!(1)));
 }
@@ -271,6 +276,9 @@ fn every_state_and_reason_reads_alike_everywhere() {
     }
     for code in [ReasonCode::Starting, ReasonCode::UpstreamDisconnected, ReasonCode::RestUnauthorized, ReasonCode::RowLimit] {
         assert_eq!(json!(code), json!(code.as_str()));
+    }
+    for channel in Channel::ALL {
+        assert_eq!(json!(channel), json!(channel.as_str()));
     }
     for code in [ErrorCode::BadJson, ErrorCode::SubjectMismatch, ErrorCode::LimitConnections, ErrorCode::Internal] {
         assert_eq!(json!(code), json!(code.as_str()));

@@ -29,6 +29,13 @@ impl Clock {
         Mono(self.start.elapsed().as_micros() as u64)
     }
 
+    /// How far the wall clock is ahead of the monotonic one, in ms. It leaps where the machine slept (only the one goes on meanwhile), or
+    /// where somebody sets the clock.
+    pub fn wall_lead_ms(&self) -> i64 {
+        let now = self.now();
+        now.unix.0 - (now.mono.0 / 1000) as i64
+    }
+
     /// The instant a timer must wait for, so that at its end `now().mono >= mono` holds. `None`: further away than the
     /// platform can tell, which is never.
     pub fn instant(&self, mono: Mono) -> Option<Instant> {

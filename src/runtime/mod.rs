@@ -13,7 +13,7 @@ pub use backoff::Backoff;
 pub use clock::Clock;
 pub use signals::stop_signal;
 pub use tasks::{Failure, How, Policy, Tasks};
-pub use tls::{TlsError, client_tls, server_tls};
+pub use tls::{TlsError, client_tls, not_after, own_tls, server_tls};
 
 #[cfg(test)]
 mod tests;

@@ -95,3 +95,21 @@ fn crypto_installs_once_and_again() {
     install_crypto();
     assert!(rustls::crypto::CryptoProvider::get_default().is_some());
 }
+
+#[test]
+fn the_end_of_a_certificate_is_read_and_of_other_files_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cert.pem");
+    let key = rcgen::KeyPair::generate().unwrap();
+    // Two forms of time: two digits of a year before 2050, four from then on.
+    for (year, unix) in [(2_031, 1_927_843_200), (2_051, 2_558_995_200)] {
+        let mut params = rcgen::CertificateParams::new(vec!["gateway.example".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 2, 3);
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(&file, certificate.pem()).unwrap();
+        assert_eq!(not_after(&file), Some(unix), "{year}");
+    }
+    std::fs::write(&file, "no certificate").unwrap();
+    assert_eq!(not_after(&file), None);
+    assert_eq!(not_after(&dir.path().join("nothing")), None);
+}

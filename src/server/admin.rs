@@ -44,11 +44,11 @@ pub trait Operator: Send + Sync + 'static {
     /// What to write instead; nothing was changed.
     fn set_log_level(&self, level: &str) -> Result<String, String>;
     fn now(&self) -> UnixMs;
-    /// Refuses tokens from now on and closes the connections made with them; tells how many revocations are in force.
+    /// Refuses tokens from now on and closes the connections made with them. May write a file: not for the event loop.
     ///
     /// # Errors
     /// It names nothing that a token can hold, or there is no room.
-    fn revoke(&self, revocation: Revocation) -> Result<usize, RevokeError>;
+    fn revoke(&self, revocation: Revocation) -> Result<InForce, RevokeError>;
     /// `None`: nothing that acts is allowed.
     fn token(&self) -> Option<&SecretString>;
 }
@@ -62,6 +62,24 @@ pub struct AccountHealth {
     pub reason: Option<(&'static str, String)>,
     /// A complete snapshot was taken since the start.
     pub had_snapshot: bool,
+}
+
+/// A revocation that is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// How many there are.
+    pub held: usize,
+    pub kept: Kept,
+}
+
+/// Does a revocation outlive the process?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Written,
+    /// No: there is nowhere to keep it.
+    NoPlace,
+    /// No: it could not be written.
+    Failed,
 }
 
 /// The routes of the admin listener.
@@ -143,20 +161,28 @@ async fn set_log_level(State(operator): Op, headers: HeaderMap, body: String) ->
 }
 
 /// Does it, if the request holds the operator token.
-pub(super) fn act(
-    operator: &Arc<dyn Operator>,
-    headers: &HeaderMap,
-    action: impl FnOnce(&dyn Operator) -> Response,
-) -> Response {
+fn act(operator: &Arc<dyn Operator>, headers: &HeaderMap, action: impl FnOnce(&dyn Operator) -> Response) -> Response {
+    match allow(operator, headers) {
+        Ok(()) => action(&**operator),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Does the request hold the operator token?
+///
+/// # Errors
+/// The answer where it does not.
+pub(super) fn allow(operator: &Arc<dyn Operator>, headers: &HeaderMap) -> Result<(), Box<Response>> {
     let Some(wanted) = operator.token() else {
         let message = "no operator token is configured; set server.admin_token";
-        return problem(StatusCode::FORBIDDEN, "FORBIDDEN", message);
+        return Err(Box::new(problem(StatusCode::FORBIDDEN, "FORBIDDEN", message)));
     };
     let shown = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     if shown.is_some_and(|shown| same_secret(shown.as_bytes(), wanted.expose_secret().as_bytes())) {
-        return action(&**operator);
+        return Ok(());
     }
-    problem(StatusCode::UNAUTHORIZED, "NOT_AUTHENTICATED", "send Authorization: Bearer <operator token>")
+    let message = "send Authorization: Bearer <operator token>";
+    Err(Box::new(problem(StatusCode::UNAUTHORIZED, "NOT_AUTHENTICATED", message)))
 }
 
 /// Compares without telling by its time how much was right.

@@ -46,6 +46,8 @@ pub struct Config {
     pub write_stall_ms: u64,
     /// Time for clients to go during a graceful stop, in ms.
     pub drain_ms: u64,
+    /// Time over which their closes are spread then, in ms; at most half of [`Config::drain_ms`].
+    pub drain_spread_ms: u64,
     /// Time between protocol pings to a client, in ms.
     pub ping_interval_ms: u64,
     /// What `POST /admin/…` asks for as bearer token. `None`: those routes are closed.
@@ -74,6 +76,7 @@ impl Default for Config {
             request_burst: 100,
             write_stall_ms: 10_000,
             drain_ms: 10_000,
+            drain_spread_ms: 5_000,
             ping_interval_ms: 30_000,
             admin_token: None,
         }

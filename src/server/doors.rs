@@ -5,13 +5,14 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 
 use crate::access::{Seat, Seats};
 use crate::client::{Place, Places};
-use crate::runtime::{TlsError, server_tls};
+use crate::runtime::{TlsError, not_after, server_tls};
 
 /// Sockets beyond the connections that are served: for REST, and for telling the others that there is no room.
 const HEADROOM: usize = 1_000;
@@ -41,6 +42,8 @@ pub struct DoorLimits {
 pub struct Certificate {
     files: TlsFiles,
     held: ArcSwap<ServerConfig>,
+    /// Seconds since 1970; 0: it could not be told.
+    not_after: AtomicI64,
     read: parking_lot::Mutex<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -50,11 +53,17 @@ impl Certificate {
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let read = contents(&files);
         let held = ArcSwap::new(server_tls(&files.cert_file, &files.key_file)?);
-        Ok(Self { files, held, read: read.into() })
+        let not_after = not_after(&files.cert_file).unwrap_or(0).into();
+        Ok(Self { files, held, not_after, read: read.into() })
     }
 
     pub fn files(&self) -> &TlsFiles {
         &self.files
+    }
+
+    /// When the certificate in use ends, in seconds since 1970. `None`: that cannot be told.
+    pub fn not_after(&self) -> Option<i64> {
+        Some(self.not_after.load(Ordering::Relaxed)).filter(|at| *at != 0)
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
@@ -75,6 +84,7 @@ impl Certificate {
         // Remembered even where it is bad, so that one bad file is told once.
         *read = now;
         self.held.store(fresh?);
+        self.not_after.store(not_after(&self.files.cert_file).unwrap_or(0), Ordering::Relaxed);
         Ok(true)
     }
 }
@@ -138,6 +148,18 @@ impl Doors {
         }
         let seat = self.addresses.take(&counted(peer), limits.max_per_address)?;
         Some(Entry { _seat: Some(seat) })
+    }
+
+    /// Does the peer speak for many?
+    pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.limits.load().trusts(peer)
+    }
+
+    /// The address a request is counted for. `None`: a trusted proxy speaks for nobody in particular.
+    pub(super) fn client(&self, peer: IpAddr, forwarded: Option<IpAddr>) -> Option<IpAddr> {
+        let limits = self.limits.load();
+        let client = if limits.trusts(peer) { forwarded.filter(|client| !limits.trusts(*client)) } else { Some(peer) };
+        client.map(counted)
     }
 
     /// A seat for the address that a trusted proxy speaks for; `None` where it has too many.

@@ -57,15 +57,17 @@ pub(super) fn origin(front: &Front, headers: &HeaderMap) -> Result<(), Box<Respo
     let Some(origin) = shown.next() else { return Ok(()) };
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let allowed = &front.config().allowed_origins;
-    if shown.next().is_none() && origin.to_str().is_ok_and(|origin| may_connect(origin, host, allowed)) {
+    let tls = front.doors.certificate.is_some();
+    if shown.next().is_none() && origin.to_str().is_ok_and(|origin| may_connect(origin, host, tls, allowed)) {
         return Ok(());
     }
     let message = "pages of this origin may not connect; add it to server.allowed_origins";
     Err(Box::new(super::problem(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message)))
 }
 
-/// Is this the origin of our own pages, or one of `allowed`? A page without an origin of its own (`null`) is neither.
-fn may_connect(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
+/// Is this the origin of our own pages, or one of `allowed`? A page without an origin of its own (`null`) is neither. Where we speak TLS
+/// ourselves our pages came over it; otherwise a proxy in front may.
+fn may_connect(origin: &str, host: Option<&str>, tls: bool, allowed: &[String]) -> bool {
     let origin = origin.to_ascii_lowercase();
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     // Browsers leave the scheme's own port out; a proxy or a configuration may write it.
@@ -75,7 +77,7 @@ fn may_connect(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
         _ => return allowed.contains(&origin),
     };
     let bare = |authority: &str| authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
-    let same = host.is_some_and(|host| !host.is_empty() && bare(host) == bare(authority));
+    let same = host.is_some_and(|host| !host.is_empty() && bare(host) == bare(authority)) && (!tls || scheme == "https");
     same || allowed.iter().any(|allowed| {
         allowed.split_once("://").is_some_and(|(other, authority_of)| other == scheme && bare(authority_of) == bare(authority))
     })
@@ -114,12 +116,17 @@ mod tests {
             ("https://gateway.example:8443", false),
         ];
         for (origin, expected) in cases {
-            assert_eq!(may_connect(origin, Some("Gateway.example"), &allowed), expected, "{origin}");
+            assert_eq!(may_connect(origin, Some("Gateway.example"), false, &allowed), expected, "{origin}");
         }
-        assert!(may_connect("http://gateway.example:8080", Some("gateway.example:8080"), &[]));
-        assert!(!may_connect("http://gateway.example:8080", Some("gateway.example"), &[]));
+        assert!(may_connect("http://gateway.example:8080", Some("gateway.example:8080"), false, &[]));
+        assert!(!may_connect("http://gateway.example:8080", Some("gateway.example"), false, &[]));
+        assert!(may_connect("https://gateway.example", Some("gateway.example"), true, &[]));
+        assert!(
+            !may_connect("http://gateway.example", Some("gateway.example"), true, &[]),
+            "no page of ours came in the clear"
+        );
         for host in [None, Some("")] {
-            assert!(!may_connect("https://gateway.example", host, &[]) && !may_connect("https://", host, &[]));
+            assert!(!may_connect("https://gateway.example", host, false, &[]) && !may_connect("https://", host, false, &[]));
         }
     }
 }

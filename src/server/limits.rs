@@ -1,7 +1,7 @@
 //! How many requests and handshakes are let through, and how refusals are slowed when they come in storms.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::Hash;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,28 +9,34 @@ use parking_lot::Mutex;
 use crate::client::{Bucket, Place, Places};
 use crate::model::Mono;
 
-/// Users whose requests are counted at once. Beyond, those who did not ask lately are forgotten.
-const MAX_USERS: usize = 10_000;
+/// Users or addresses counted at once. Beyond, those who did not ask lately are forgotten.
+const MAX_COUNTED: usize = 10_000;
 /// Refusals a second, and at once, that are answered without a pause.
 const PROMPT_REFUSALS: (u32, u32) = (20, 50);
 /// Refusals held back at the same time; more are answered at once, for waiting costs memory too.
 const MAX_HELD_BACK: usize = 1_000;
 
-/// Requests over HTTP, by user. What one user asks for too much is no other user's loss.
-#[derive(Debug, Default)]
-pub(super) struct Requests(Mutex<HashMap<Arc<str>, Bucket>>);
+/// What each user, or each address, asks for. What one asks for too much is no other's loss.
+#[derive(Debug)]
+pub(super) struct Shares<K>(Mutex<HashMap<K, Bucket>>);
 
-impl Requests {
-    /// Takes one request of the user's; false when there is none.
-    pub(super) fn take(&self, user: &Arc<str>, per_second: u32, burst: u32, now: Mono) -> bool {
+impl<K> Default for Shares<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Shares<K> {
+    /// Takes one of the asker's; false when there is none.
+    pub(super) fn take(&self, asker: &K, per_second: u32, burst: u32, now: Mono) -> bool {
         let mut buckets = self.0.lock();
-        if buckets.len() >= MAX_USERS && !buckets.contains_key(user) {
+        if buckets.len() >= MAX_COUNTED && !buckets.contains_key(asker) {
             buckets.retain(|_, bucket| !bucket.is_full(now));
-            if buckets.len() >= MAX_USERS {
+            if buckets.len() >= MAX_COUNTED {
                 return false;
             }
         }
-        buckets.entry(Arc::clone(user)).or_insert_with(|| Bucket::new(per_second, burst, now)).take(now)
+        buckets.entry(asker.clone()).or_insert_with(|| Bucket::new(per_second, burst, now)).take(now)
     }
 }
 
@@ -59,11 +65,13 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn one_users_requests_do_not_spend_anothers() {
-        let requests = Requests::default();
+        let requests = Shares::<Arc<str>>::default();
         let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
         let now = Mono(1_000_000);
         let taken = (0..10).filter(|_| requests.take(&alice, 1, 3, now)).count();
@@ -74,9 +82,9 @@ mod tests {
 
     #[test]
     fn users_are_forgotten_only_when_their_bucket_is_full_again() {
-        let requests = Requests::default();
+        let requests = Shares::<Arc<str>>::default();
         let now = Mono(1_000_000);
-        for n in 0..MAX_USERS {
+        for n in 0..MAX_COUNTED {
             assert!(requests.take(&n.to_string().into(), 1, 1, now));
         }
         let late: Arc<str> = "late".into();

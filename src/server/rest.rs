@@ -19,10 +19,13 @@ pub(super) async fn balances(State(front): State<Arc<Front>>, headers: HeaderMap
         Ok(view) => view,
         Err(refusal) => return *refusal,
     };
-    // Read before the rows: a commit in between makes the answer newer than its tag, never older.
-    let tag = format!("\"{}.{}\"", view.epoch(), view.newest());
-    let matches =
-        |value: &HeaderValue| value.to_str().is_ok_and(|list| list.split(',').any(|t| t.trim() == tag || t.trim() == "*"));
+    // Read before the rows: a commit in between makes the answer newer than its tag, never older. Weak: two answers of one tag have
+    // the same rows and states, but each its own `ts` and `proven_ts`.
+    let tag = format!("W/\"{}.{}\"", view.epoch(), view.newest());
+    // Compared weakly (RFC 9110, section 13.1.2).
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let is_it = |listed: &str| opaque(listed) == opaque(&tag) || listed.trim() == "*";
+    let matches = |value: &HeaderValue| value.to_str().is_ok_and(|list| list.split(',').any(is_it));
     let etag = HeaderValue::from_str(&tag).expect("epochs and numbers are ASCII");
     if headers.get_all(IF_NONE_MATCH).iter().any(matches) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();

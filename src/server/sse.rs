@@ -15,10 +15,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 
 use super::listener::Peer;
-use super::{Front, guard, problem, refused, ws};
+use super::{Front, guard, later, refused, ws};
 use crate::client::{ClientOut, ClientSession};
 use crate::hub::Waker;
-use crate::model::{Channel, Filter};
+use crate::model::{Channel, Filter, Mono};
 use crate::protocol::{self, CloseCode, ErrorCode, Since, Subscribe, WireText};
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -29,7 +29,7 @@ pub(super) async fn balances(
     headers: HeaderMap,
     Query(pairs): Pairs,
 ) -> Response {
-    let identity = match front.take_handshake() {
+    let identity = match front.take_handshake(&peer, &headers) {
         Ok(()) => guard::identity(&front, &headers).await,
         Err(refusal) => Err(refusal),
     };
@@ -41,8 +41,8 @@ pub(super) async fn balances(
         Ok(filter) => filter,
         Err(message) => return refused(StatusCode::BAD_REQUEST, ErrorCode::BadFilter, &message),
     };
-    if front.drain.begun.is_cancelled() {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is going away; reconnect");
+    if front.drain.has_begun() {
+        return ws::going_away();
     }
     let (places, _) = match ws::places(&front, &headers, &peer, false) {
         Ok(places) => places,
@@ -52,7 +52,7 @@ pub(super) async fn balances(
     let mut session = ClientSession::with_identity(front.deps(), identity, now, &mut out);
     if session.user().is_none() {
         let message = "all connections of this user are taken; close one or try later";
-        return refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message);
+        return later(refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message));
     }
     let waker = session.waker();
     out = ClientOut::default(); // who the user is, an event stream's reader knows
@@ -60,7 +60,7 @@ pub(super) async fn balances(
     let subscribe = Subscribe { channel: Channel::Balances, filter, max_rate_hz: None, since };
     session.subscribe(now, None, subscribe, &mut out);
     let held = (front.tasks.hold(), places);
-    let mut events = Events { session, waker, ready: VecDeque::new(), over: false, front };
+    let mut events = Events { session, waker, ready: VecDeque::new(), leave: None, over: false, front };
     events.take(out);
     let body = unfold((events, held), |(mut events, held)| async move {
         let next = events.next().await?;
@@ -79,8 +79,10 @@ fn since(id: &str) -> Option<Since> {
 struct Events {
     session: ClientSession,
     waker: Arc<Waker>,
-    /// Events of one answer, not taken yet.
-    ready: VecDeque<Bytes>,
+    /// Of one answer, not taken yet; each with the id that its event has.
+    ready: VecDeque<(WireText, Option<String>)>,
+    /// When the stream has to end, once the gateway drains.
+    leave: Option<Mono>,
     over: bool,
     front: Arc<Front>,
 }
@@ -90,23 +92,31 @@ impl Events {
     async fn next(&mut self) -> Option<Bytes> {
         let front = Arc::clone(&self.front);
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
+            let now = front.clock.now();
+            // However slowly it reads, it is told nothing beyond its right to be told.
+            if let Some(close) = self.session.over(now).filter(|_| !self.over) {
+                self.ready.clear();
+                self.take(ClientOut { close: Some(close), ..ClientOut::default() });
             }
-            if self.over {
+            if let Some((frame, id)) = self.ready.pop_front() {
+                return Some(event(&frame, id.as_deref()));
+            }
+            if self.over || self.leave.is_some_and(|at| at <= now.mono) {
                 return None;
             }
             let mut out = ClientOut::default();
-            self.session.on_wake(front.clock.now(), &mut out);
+            self.session.on_wake(now, &mut out);
             if !out.is_empty() {
                 self.take(out);
                 continue;
             }
-            let deadline = self.session.deadline(front.clock.now());
+            let deadline = self.session.deadline(now);
+            let deadline = self.leave.map_or(deadline, |at| at.min(deadline));
             tokio::select! {
-                () = front.drain.begun.cancelled() => {
-                    self.session.on_drain(front.clock.now(), front.drain.reconnect_within_ms, &mut out);
-                    self.over = true;
+                () = front.drain.begun(), if self.leave.is_none() => {
+                    let within_ms = front.drain.share_ms();
+                    self.session.on_drain(now, within_ms, &mut out);
+                    self.leave = Some(now.mono.plus_ms(within_ms));
                 }
                 () = self.waker.woken() => {}
                 () = front.clock.wait_until(deadline) => {
@@ -124,11 +134,11 @@ impl Events {
         let last = out.frames.len().saturating_sub(1);
         for (i, frame) in out.frames.iter().enumerate() {
             let id = position.as_ref().filter(|_| i == last).map(|(epoch, gsn)| format!("{epoch}:{gsn}"));
-            self.ready.push_back(event(frame, id.as_deref()));
+            self.ready.push_back((frame.clone(), id));
         }
         if let Some((code, reason)) = out.close {
             let error = if code == CloseCode::TokenExpired { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid };
-            self.ready.push_back(event(&WireText::new(&protocol::error(None, error, reason)), None));
+            self.ready.push_back((WireText::new(&protocol::error(None, error, reason)), None));
             self.over = true;
         }
     }

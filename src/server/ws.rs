@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::listener::Peer;
 use super::metered::Metered;
-use super::{Front, guard, problem, refused};
+use super::{Front, guard, later, problem, refused};
 use crate::client::conn::{Line, serve};
 use crate::client::{Place, Socket, Stream};
 use crate::protocol::{ErrorCode, SUBPROTOCOL};
@@ -30,7 +30,7 @@ pub(super) async fn upgrade(
 ) -> Response {
     let headers = request.headers();
     // Before the token is looked at: looking at one costs more than a handshake. Origins are judged before this.
-    let identity = match front.take_handshake() {
+    let identity = match front.take_handshake(&peer, headers) {
         Ok(()) => guard::bearer(&front, headers).await,
         Err(refusal) => Err(refusal),
     };
@@ -48,8 +48,8 @@ pub(super) async fn upgrade(
             return response;
         }
     };
-    if front.drain.begun.is_cancelled() {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is going away; reconnect");
+    if front.drain.has_begun() {
+        return going_away();
     }
     let (held, waiting) = match places(&front, headers, &peer, identity.is_none()) {
         Ok(places) => places,
@@ -101,7 +101,7 @@ pub(super) fn places(
     let config = front.config();
     let full = |limit, message| {
         front.count_refusal(limit);
-        Box::new(refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message))
+        Box::new(later(refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::LimitConnections, message)))
     };
     let place = front.open.take(config.max_connections);
     let place = place.ok_or_else(|| full("connections", "all connections are taken; try later"))?;
@@ -114,8 +114,13 @@ pub(super) fn places(
     Ok(((place, entry), waiting.transpose()?))
 }
 
+/// What a request for a connection is told while clients are asked to leave.
+pub(super) fn going_away() -> Response {
+    later(problem(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is going away; reconnect"))
+}
+
 /// The address nearest to the proxy: what stands before it in the header is the client's own word.
-fn forwarded(headers: &HeaderMap) -> Option<std::net::IpAddr> {
+pub(super) fn forwarded(headers: &HeaderMap) -> Option<std::net::IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
     last.parse().ok()
 }

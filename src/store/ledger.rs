@@ -43,6 +43,8 @@ pub(super) struct Note {
     /// The connection in which it was last pushed, and when.
     pushed_in: u32,
     pushed_at: Mono,
+    /// The connection in which something suspicious was said of it, and nothing clear since; 0: none.
+    suspect_in: u32,
     /// What a REST answer said against the row, awaiting a second one.
     doubt: Option<Box<[Option<Amount>; 3]>>,
 }
@@ -90,6 +92,7 @@ impl Ledger {
             reconnect_count: 0,
             resync_count: 0,
             last_confirmed: None,
+            proof: Arc::default(),
             gsn,
         };
         Self {
@@ -183,7 +186,7 @@ impl Ledger {
             return None;
         }
         match event {
-            VenueEvent::Snapshot(snapshot) => self.snapshot(c, snapshot),
+            VenueEvent::Snapshot(snapshot) => return self.snapshot(c, snapshot),
             VenueEvent::Rows(rows) => rows.into_iter().for_each(|row| self.push(c, row)),
             VenueEvent::Unproven { wallet, assets } => self.unprove(c, &wallet, &assets),
             VenueEvent::Synced => self.sync(c),
@@ -347,6 +350,9 @@ impl Ledger {
         let generation = self.generation;
         let note = self.balances.note_mut(slot);
         (note.proven_in, note.doubt) = (if whole { generation } else { 0 }, None);
+        if whole {
+            note.suspect_in = 0;
+        }
         next.state = self.row_state(self.balances.note(slot));
         if differs(self.balances.row(slot), &next) {
             (next.gsn, next.received_ts) = (c.gsn, c.now.unix);
@@ -373,7 +379,9 @@ impl Ledger {
         false
     }
 
-    fn snapshot(&mut self, c: &mut Commit, snapshot: Snapshot) {
+    /// Takes a complete list in. The verdict is that of an asked one: what it says against a row of this connection is doubted first.
+    fn snapshot(&mut self, c: &mut Commit, snapshot: Snapshot) -> Option<Verdict> {
+        let mut verdict = Verdict::default();
         let Snapshot { freshness, scope, rows } = snapshot;
         let settles = scope == Scope::Account && !c.omitted;
         let omitted = if settles { self.omitted.take() } else { None };
@@ -388,6 +396,10 @@ impl Ledger {
             if found.is_some_and(|slot| self.is_newer(slot, freshness)) {
                 continue;
             }
+            if let Some(slot) = found.filter(|slot| self.is_contestable(*slot, freshness)) {
+                self.compare(c, slot, update, &mut verdict);
+                continue;
+            }
             let audited = audits && found.is_some_and(|slot| self.balances.row(slot).state == RowState::Live);
             if audited && update.cause.is_none() {
                 update.cause = Some(Cause::of(CauseKind::Reconcile));
@@ -397,15 +409,27 @@ impl Ledger {
         for (slot, listed) in listed.into_iter().enumerate() {
             let slot = slot as u32;
             if !listed && within(&scope, &self.balances.row(slot).wallet) && !self.is_newer(slot, freshness) {
-                self.vanish(c, slot, freshness, audits);
+                if self.is_contestable(slot, freshness) && !c.omitted {
+                    let update = zero(self.balances.row(slot), CauseKind::Reconcile);
+                    self.compare(c, slot, update, &mut verdict);
+                } else {
+                    self.vanish(c, slot, freshness, audits);
+                }
             }
         }
         if omitted.is_some() && self.omitted.is_none() {
             self.refresh_state(c);
         }
-        if settles && self.synced {
+        if settles && self.synced && verdict.doubted == 0 {
             self.confirm(c);
         }
+        (freshness != Freshness::Stream).then_some(verdict)
+    }
+
+    /// Did this connection say anything of the row that an asked list, which may lag behind the stream, must not settle alone?
+    fn is_contestable(&self, slot: u32, freshness: Freshness) -> bool {
+        let note = self.balances.note(slot);
+        freshness != Freshness::Stream && (note.proven_in == self.generation || note.suspect_in == self.generation)
     }
 
     /// Writes a row as a complete list has it.
@@ -442,8 +466,9 @@ impl Ledger {
     fn unprove(&mut self, c: &mut Commit, wallet: &str, assets: &[Name]) {
         for asset in assets {
             if let Some(slot) = self.balances.find((wallet, asset)) {
+                let generation = self.generation;
                 let note = self.balances.note_mut(slot);
-                (note.proven_in, note.doubt) = (0, None);
+                (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
                 self.restate_row(c, slot);
             }
         }
@@ -460,7 +485,8 @@ impl Ledger {
     // ── reconcile ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Holds a REST answer against the rows. A row that differs is doubted (and reads `stale`); a second answer that says the same
-    /// corrects it, one that agrees with the row clears it. Rows pushed since the request left are not touched.
+    /// corrects it, one that agrees with the row clears it. A row of which something suspicious was said awaits two answers that
+    /// agree with each other: a single one may lag behind what could not be read. Rows pushed since the request left are not touched.
     fn reconcile(&mut self, c: &mut Commit, reconcile: Reconcile) -> Verdict {
         let asked = Freshness::Asked { sent: reconcile.sent };
         let mut verdict = Verdict::default();
@@ -520,10 +546,12 @@ impl Ledger {
         }
         let note = self.balances.note(slot);
         let unproven = note.proven_in != self.generation;
-        if agrees || unproven {
+        let suspect = note.suspect_in == self.generation;
+        let said_twice = note.doubt.as_deref().is_some_and(|doubt| same_numbers(doubt, &said));
+        if (agrees || unproven) && (said_twice || !suspect) {
             update.cause = (!agrees).then(|| Cause::of(CauseKind::Reconcile));
             self.write(c, update);
-        } else if note.doubt.as_deref().is_some_and(|doubt| same_numbers(doubt, &said)) {
+        } else if said_twice {
             update.cause = Some(Cause::of(CauseKind::Reconcile));
             self.write(c, update);
             verdict.corrected += 1;

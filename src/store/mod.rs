@@ -12,13 +12,11 @@ mod table;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
-use crate::metrics::{AccountLabels, Metrics, StateLabels};
+use crate::metrics::{AccountLabels, Metrics, StateLabels, VenueLabels};
 use crate::model::{
     AccountIdx, AccountKey, AccountRecord, AccountState, Balance, Changes, Channel, Filter, Now, Reason, VenueEvent, Verdict,
 };
+use crate::sync::{Mutex, Notify};
 use ledger::{Commit, Ledger};
 use recency::Recency;
 
@@ -73,6 +71,11 @@ impl Store {
             inner.accounts.push(Some(Ledger::new(key, enabled, max_rows, gsn, now.unix)));
             AccountIdx(idx)
         };
+        if let Some(record) = self.record(idx) {
+            // From the start at zero: an alert on their increase must see the first.
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(&record.key));
+            _ = self.metrics.venue_decode_errors.get_or_create(&VenueLabels { venue: record.key.venue });
+        }
         self.publish_state(idx, None);
         self.ring();
         idx
@@ -87,6 +90,7 @@ impl Store {
                 self.metrics.venue_state.remove(&state_labels(&ledger.key, state));
             }
             self.metrics.venue_age_seconds.remove(&account_labels(&ledger.key));
+            self.metrics.venue_drift_rows.remove(&account_labels(&ledger.key));
         }
         self.ring();
     }
@@ -125,7 +129,8 @@ impl Store {
     }
 
     fn commit(&self, idx: AccountIdx, now: Now, change: impl FnOnce(&mut Ledger, &mut Commit)) {
-        let (before, drift, rows, key) = {
+        let traced = self.metrics.traces.picks();
+        let (before, drift, rows, key, gsn) = {
             let mut inner = self.inner.lock();
             let inner = &mut *inner;
             let Some(ledger) = inner.accounts.get_mut(idx.0 as usize).and_then(Option::as_mut) else { return };
@@ -139,13 +144,16 @@ impl Store {
             (ledger.last_gsn, ledger.read_at) = (c.gsn, now.mono);
             inner.recency.touch(idx.0);
             let state = (ledger.record.state != before).then_some(before);
-            let key = (state.is_some() || c.drift > 0).then(|| Arc::clone(&ledger.key));
-            (state, c.drift, ledger.balances.len() - rows, key)
+            let key = (state.is_some() || c.drift > 0 || traced).then(|| Arc::clone(&ledger.key));
+            (state, c.drift, ledger.balances.len() - rows, key, c.gsn)
         };
         self.metrics.store_commits.inc();
         self.metrics.store_rows.inc_by(rows as i64);
-        if let (Some(key), true) = (key, drift > 0) {
-            self.metrics.venue_drift_rows.get_or_create(&account_labels(&key)).inc_by(drift);
+        if let (Some(key), true) = (&key, drift > 0) {
+            _ = self.metrics.venue_drift_rows.get_or_create(&account_labels(key)).inc_by(drift);
+        }
+        if let (Some(key), true) = (&key, traced) {
+            self.metrics.traces.committed(now.mono.0, gsn, key.venue, &key.account);
         }
         if before.is_some() {
             self.publish_state(idx, before);

@@ -151,13 +151,21 @@ impl Nonce {
 pub struct Shared {
     hosts: Mutex<HashMap<String, Arc<Mutex<HostBudget>>>>,
     nonces: Mutex<HashMap<String, Arc<Nonce>>>,
+    /// A venue's further limits, by host and the venue's word for what is limited.
+    others: Mutex<HashMap<(String, &'static str), Arc<Mutex<Budget>>>>,
 }
 
 impl Shared {
     /// The budget of the host in `url`. The first caller's limits hold.
     pub fn host(&self, url: &str, limits: HostLimits) -> Arc<Mutex<HostBudget>> {
         let mut hosts = self.hosts.lock();
-        Arc::clone(hosts.entry(authority(url).to_owned()).or_insert_with(|| Arc::new(Mutex::new(HostBudget::new(limits)))))
+        Arc::clone(hosts.entry(authority(url)).or_insert_with(|| Arc::new(Mutex::new(HostBudget::new(limits)))))
+    }
+
+    /// A further budget of the host in `url`, for what the venue limits besides connections and requests.
+    pub fn other(&self, url: &str, what: &'static str, window: Window) -> Arc<Mutex<Budget>> {
+        let mut others = self.others.lock();
+        Arc::clone(others.entry((authority(url), what)).or_insert_with(|| Arc::new(Mutex::new(Budget::new(window)))))
     }
 
     /// The nonce of a key. `key` is the public half: no secret is kept here.
@@ -171,10 +179,17 @@ impl Shared {
     }
 }
 
-/// `host:port` of a URL.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?']).next().unwrap_or(rest)
+/// `host:port` of a URL, written one way: two spellings of a host are one address to the venue.
+fn authority(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority).to_ascii_lowercase();
+    let port = match scheme.to_ascii_lowercase().as_str() {
+        "wss" | "https" => ":443",
+        "ws" | "http" => ":80",
+        _ => "",
+    };
+    host.strip_suffix(port).unwrap_or(&host).to_owned()
 }
 
 #[cfg(test)]
@@ -200,10 +215,22 @@ mod tests {
         let limits =
             HostLimits { connects: Window { count: 2, per_ms: 1000 }, open: 9, calls: Window { count: 1, per_ms: 1000 } };
         let a = shared.host("wss://api.example.com/ws/2", limits);
-        let b = shared.host("wss://api.example.com/other?x=1", limits);
+        let b = shared.host("wss://API.example.com:443/other?x=1", limits);
         a.lock().connect(Mono(1)).unwrap();
         b.lock().connect(Mono(1)).unwrap();
         assert!(a.lock().connect(Mono(1)).is_err());
+        let elsewhere = shared.host("wss://api.example.com:8443/ws/2", limits);
+        elsewhere.lock().connect(Mono(1)).unwrap();
+    }
+
+    #[test]
+    fn what_a_venue_limits_besides_is_shared_by_the_accounts_of_a_host_too() {
+        let shared = Shared::default();
+        let window = Window { count: 1, per_ms: 1000 };
+        let [a, b] = [0; 2].map(|_| shared.other("https://h/x", "calc", window));
+        a.lock().take(Mono(1)).unwrap();
+        assert!(b.lock().take(Mono(1)).is_err());
+        shared.other("https://h/x", "else", window).lock().take(Mono(1)).unwrap();
     }
 
     #[test]

@@ -61,6 +61,8 @@ impl Net {
 pub enum Ask {
     Resync,
     CredentialsChanged,
+    /// The machine slept.
+    Slept,
 }
 
 /// Runs a link until `stop`. The requests of an ended connection are dropped with it. A panic ends the connection, not the account:
@@ -74,7 +76,7 @@ pub async fn run(mut link: Link, clock: Clock, net: Net, mut asks: mpsc::Receive
         if run.is_ok() {
             return;
         }
-        tracing::error!("a venue connection panicked; it is made anew");
+        tracing::error!(parent: link.span(), "a venue connection panicked; it is made anew");
         // The wire is gone with its socket, so what the link says of it is done already.
         link.on_panic(clock.now(), &mut Vec::new());
     }
@@ -104,6 +106,7 @@ async fn run_wire(link: &mut Link, mut wire: Wire, clock: &Clock, asks: &mut mps
             Some(ask) = asks.recv() => match ask {
                 Ask::Resync => link.resync(clock.now(), &mut commands),
                 Ask::CredentialsChanged => link.on_credentials(clock.now(), &mut commands),
+                Ask::Slept => link.on_slept(clock.now(), &mut commands),
             },
             frame = next_frame(&mut wire.socket) => {
                 on_frame(link, &mut wire, clock, frame, &mut commands);

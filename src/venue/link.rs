@@ -4,15 +4,15 @@
 //! connection leaves behind in the store, and that all events of one message become one commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::{
     Action, Call, CallError, CallId, Closing, Connector, ErrorClass, Frame, Handshake, HostBudget, Out, Reply, Session, Venue,
 };
+use crate::metrics::traces::Open;
 use crate::metrics::{FrameLabels, Metrics, ReasonLabels, VenueLabels};
-use crate::model::{AccountIdx, AccountState, Mono, Now, Reason, ReasonCode, VenueEvent};
+use crate::model::{AccountIdx, AccountState, Mono, Now, Proof, Reason, ReasonCode, VenueEvent};
 use crate::store::Store;
 
 /// First and longest wait between attempts after a plain failure. The first keeps an outage of one frame short; the longest is
@@ -54,19 +54,6 @@ pub enum DialError {
     BadAddress,
 }
 
-/// What others may read of a link at any time.
-#[derive(Debug, Default)]
-pub struct Vitals {
-    last_proof: AtomicU64,
-}
-
-impl Vitals {
-    /// The last proof of life, `None` before the first.
-    pub fn last_proof(&self) -> Option<Mono> {
-        Some(self.last_proof.load(Ordering::Relaxed)).filter(|t| *t > 0).map(Mono)
-    }
-}
-
 /// See the module.
 pub struct Link {
     idx: AccountIdx,
@@ -75,13 +62,20 @@ pub struct Link {
     metrics: Arc<Metrics>,
     connector: Arc<dyn Connector>,
     host: Arc<Mutex<HostBudget>>,
-    vitals: Arc<Vitals>,
+    /// The account's, for the readers of its record. `None`: the account is gone, and nobody reads.
+    proof: Option<Arc<Proof>>,
     rng: fastrand::Rng,
     phase: Phase,
     /// Failed attempts in a row, by what they ask for.
     failures: u32,
     refusals: u32,
     doubts: u32,
+    /// Connections so far, attempts included: what logs and traces call the present one by.
+    conn: u64,
+    /// The present connection's, for the log.
+    span: tracing::Span,
+    /// The same for traces. `None`: they are off.
+    open: Option<Box<Open>>,
 }
 
 enum Phase {
@@ -108,23 +102,21 @@ impl Link {
     pub fn new(parts: LinkParts) -> Self {
         Self {
             idx: parts.idx,
+            proof: parts.store.record(parts.idx).map(|record| Arc::clone(&record.proof)),
             name: (parts.venue.name, parts.account),
             store: parts.store,
             metrics: parts.metrics,
             connector: parts.connector,
             host: parts.host,
-            vitals: Arc::default(),
             rng: fastrand::Rng::with_seed(parts.seed),
             phase: Phase::Waiting { until: Mono::default() },
             failures: 0,
             refusals: 0,
             doubts: 0,
+            conn: 0,
+            span: tracing::Span::none(),
+            open: None,
         }
-    }
-
-    /// What others may read at any time.
-    pub fn vitals(&self) -> Arc<Vitals> {
-        Arc::clone(&self.vitals)
     }
 
     /// The base address for this account's calls.
@@ -162,7 +154,25 @@ impl Link {
         }
         self.store.connecting(self.idx, now);
         self.phase = Phase::Dialing;
+        self.begin();
         commands.push(Command::Dial(self.connector.handshake()));
+    }
+
+    /// Names the connection that is being made.
+    fn begin(&mut self) {
+        let (venue, account) = (self.name.0, self.name.1.as_str());
+        self.conn += 1;
+        self.span = tracing::info_span!(parent: None, "venue", venue, account, conn = self.conn);
+        let attributes = || vec![("venue", venue.into()), ("account", account.into()), ("conn", self.conn.into())];
+        self.open = self.metrics.traces.open("venue connection", attributes);
+        if let Some(open) = &self.open {
+            self.metrics.traces.set_upstream(account, Some((open, self.conn)));
+        }
+    }
+
+    /// The present connection's span, for what others log of it.
+    pub fn span(&self) -> &tracing::Span {
+        &self.span
     }
 
     /// A [`Command::Dial`] ended.
@@ -181,13 +191,13 @@ impl Link {
                 self.carry_out(now, out, commands);
             }
             Err(error) => {
-                let closing = self.judge(now, error);
+                let closing = self.judge(error);
                 self.end(now, closing);
             }
         }
     }
 
-    fn judge(&self, now: Now, error: DialError) -> Closing {
+    fn judge(&self, error: DialError) -> Closing {
         let (class, code, text) = match error {
             DialError::Unreachable => {
                 (ErrorClass::Transient, ReasonCode::ConnectFailed, "the venue cannot be reached".to_owned())
@@ -201,10 +211,7 @@ impl Link {
                 }
                 let text = format!("the venue refused the connection with HTTP {status}");
                 match status {
-                    429 => {
-                        self.host.lock().connects_overrun(now.mono);
-                        (ErrorClass::RateLimited { wait_ms: 60_000 }, ReasonCode::RateLimited, text)
-                    }
+                    429 => (ErrorClass::RateLimited { wait_ms: 60_000 }, ReasonCode::RateLimited, text),
                     401 | 403 => (ErrorClass::CredentialMaybe, ReasonCode::AuthUncertain, text),
                     404 | 405 | 426 => (ErrorClass::Configuration, ReasonCode::Configuration, format!("{text}; check ws_url")),
                     _ => (ErrorClass::Transient, ReasonCode::ConnectFailed, text),
@@ -269,6 +276,16 @@ impl Link {
         }
     }
 
+    /// The machine slept, and its monotonic clock with it: no liveness bound has noticed, and what was live then says nothing of now.
+    pub fn on_slept(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if matches!(self.phase, Phase::Open { .. }) {
+            commands.push(Command::Hangup);
+            let text = "this machine slept, or its clock was set ahead: what the venue said meanwhile is not known";
+            let reason = Reason::new(ReasonCode::UpstreamDisconnected, text);
+            self.end(now, Closing { class: ErrorClass::Restart, reason });
+        }
+    }
+
     /// An operator wants everything fetched anew.
     pub fn resync(&mut self, now: Now, commands: &mut Vec<Command>) {
         self.count_resync(OPERATOR);
@@ -300,6 +317,8 @@ impl Link {
             self.host.lock().closed();
             commands.push(Command::Hangup);
         }
+        self.metrics.traces.set_upstream(&self.name.1, None);
+        self.metrics.traces.close(self.open.take(), || vec![("reason", "stopped".into())]);
         self.phase = Phase::Stopped;
     }
 
@@ -340,7 +359,7 @@ impl Link {
             }
             VenueEvent::Malformed { what } => {
                 self.metrics.venue_decode_errors.get_or_create(&VenueLabels { venue: self.name.0 }).inc();
-                tracing::warn!(venue = self.name.0, account = self.name.1, what, "venue message not understood");
+                tracing::warn!(parent: &self.span, venue = self.name.0, account = self.name.1, what, "venue message not understood");
                 return None;
             }
             // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
@@ -349,7 +368,7 @@ impl Link {
             VenueEvent::Synced => {
                 if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
                     *synced = Some(now.mono);
-                    tracing::info!(venue = self.name.0, account = self.name.1, "upstream synced");
+                    tracing::info!(parent: &self.span, venue = self.name.0, account = self.name.1, "upstream synced");
                 }
                 (self.refusals, self.doubts) = (0, 0);
             }
@@ -359,7 +378,7 @@ impl Link {
     }
 
     fn prove(&self, now: Now) {
-        self.vitals.last_proof.store(now.mono.0.max(1), Ordering::Relaxed);
+        self.proof.iter().for_each(|proof| proof.give(now));
     }
 
     /// A connection, or the attempt to make one, is over.
@@ -369,9 +388,16 @@ impl Link {
         {
             self.failures = 0;
         }
-        self.host.lock().closed();
+        let mut host = self.host.lock();
+        host.closed();
+        if matches!(closing.class, ErrorClass::RateLimited { .. }) {
+            // The venue counts by address: the other accounts of the host wait too.
+            host.connects_overrun(now.mono);
+        }
+        drop(host);
         let (wait_ms, state) = self.consequence(closing.class);
         tracing::info!(
+            parent: &self.span,
             venue = self.name.0,
             account = self.name.1,
             reason = closing.reason.code.as_str(),
@@ -382,6 +408,8 @@ impl Link {
         let labels = ReasonLabels { venue: self.name.0, account: self.name.1.clone(), reason: closing.reason.code.as_str() };
         self.metrics.venue_reconnects.get_or_create(&labels).inc();
         self.phase = Phase::Waiting { until: now.mono.plus_ms(wait_ms) };
+        self.metrics.traces.set_upstream(&self.name.1, None);
+        self.metrics.traces.close(self.open.take(), || vec![("reason", closing.reason.code.as_str().into())]);
         self.store.lost(self.idx, now, state, closing.reason);
     }
 

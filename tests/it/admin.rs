@@ -112,6 +112,22 @@ async fn every_metric_of_the_contract_is_there() {
 }
 
 #[tokio::test]
+async fn counters_begin_at_zero_so_that_an_alert_sees_the_first_increase() {
+    let world = World::of(given("moonbase")).await;
+    let (_, text) = world.ask_admin("/metrics").await;
+    for series in [
+        "venue_drift_rows_total{venue=\"moonbase\",account=\"moon-main\"} 0",
+        "venue_decode_errors_total{venue=\"moonbase\"} 0",
+        "client_closes_total{code=\"4201\"} 0",
+        "client_auth_failures_total{reason=\"signature\"} 0",
+        "client_refusals_total{limit=\"handshakes\"} 0",
+        "client_subscriptions{channel=\"user:orders\"} 0",
+    ] {
+        assert!(text.contains(&format!("\nbalance_gateway_{series}\n")), "{series} in\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn acting_needs_the_operator_token() {
     let world = World::of(given("moonbase")).await;
     let user = world.token("alice");

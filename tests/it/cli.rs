@@ -56,7 +56,7 @@ fn a_wrong_command_line_exits_64() {
         &["token"],
         &["token", "--sub", "a", "--ttl", "soon"],
         &["token", "--sub", "a", "--ttl", "0s"],
-        &["health", "--url", "https://x/"],
+        &["health", "--url", "ftp://x/"],
         &["--log-format", "xml", "check-config"],
         &["--log-level", "a=b=c", "check-config"],
     ];

@@ -2,6 +2,7 @@
 
 use balance_gateway::venue::sim::{Book, Holding};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::client::{BALANCES, Client};
 use crate::support::poll;
@@ -107,6 +108,16 @@ async fn a_client_that_takes_nothing_does_not_hold_up_a_stop() {
     world.stop.cancel();
     world.end().await.unwrap();
     drop(client);
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_is_closed_with_4204() {
+    let world = World::of(given("moonbase")).await;
+    let mut client = world.client("alice").await;
+    for _ in 0..310 {
+        client.send_message(Message::Ping(vec![7; 125].into())).await;
+    }
+    assert_eq!(client.closed().await, Some(4204));
 }
 
 #[tokio::test]

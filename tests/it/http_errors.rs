@@ -26,6 +26,9 @@ async fn every_refusal_has_the_shape_of_an_error() {
         let answer =
             reqwest::Client::new().request(method.clone(), format!("http://{host}{path}")).send().await.expect("an answer");
         let seen = answer.status().as_u16();
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+        assert_eq!(header("www-authenticate").as_deref(), (status == 401).then_some("Bearer"), "{method} {path}");
+        assert_eq!(header("allow").is_some(), status == 405, "{method} {path}");
         let body: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or_default();
         assert_eq!((seen, body["error"]["code"].as_str()), (status, Some(code)), "{method} {path}");
         assert!(body["error"]["message"].is_string(), "{method} {path}");

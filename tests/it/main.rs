@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod contract;
 mod delivery;
 mod fuzzed;
 mod http_errors;
@@ -15,8 +16,11 @@ mod protocol_examples;
 mod requests;
 mod rest;
 mod security;
+mod storm;
 mod subscriptions;
 mod support;
 mod tidy;
+mod traces;
 mod venue_page;
 mod venues;
+mod watch;

@@ -154,3 +154,69 @@ fn a_state_directory_that_cannot_be_written_is_one_sentence_and_70() {
     assert_eq!(code, Some(70));
     assert!(matches!(complaint[..], [line] if line.contains("state_dir") && line.contains("below")), "{said}");
 }
+
+/// `serve` with these variables beside free ports.
+fn serve_with(variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = program();
+    command.arg("serve").env("BALANCE_GATEWAY__SERVER__LISTEN", "127.0.0.1:0");
+    ended(command.env("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", "127.0.0.1:0").envs(variables.iter().copied()))
+}
+
+#[test]
+fn a_missing_certificate_is_one_sentence_and_78() {
+    let dir = TempDir::new().unwrap();
+    let path = |name| dir.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert_key, key_key) = ("BALANCE_GATEWAY__SERVER__TLS__CERT_FILE", "BALANCE_GATEWAY__SERVER__TLS__KEY_FILE");
+    // First neither file is there, then the key is missing, then it is something else.
+    for (missing, said_of_it) in [(&cert, "entity not found"), (&key, "entity not found"), (&key, "is it the right file?")] {
+        let (code, said) = serve_with(&[(cert_key, &cert), (key_key, &key)]);
+        assert_eq!(code, Some(78), "{said}");
+        let told: Vec<_> = said.lines().filter(|line| line.contains("server.tls")).collect();
+        assert!(matches!(told[..], [line] if line.contains(missing) && line.contains(said_of_it)), "{said}");
+        if missing == &cert {
+            std::fs::write(&cert, certified.cert.pem()).unwrap();
+        } else {
+            std::fs::write(&key, "no key").unwrap();
+        }
+    }
+    let (code, said) = serve_with(&[(cert_key, &cert)]);
+    assert!(code == Some(78) && said.contains("server.tls.key_file: is missing"), "{said}");
+}
+
+#[test]
+fn a_secret_or_private_key_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().unwrap();
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let write = |name: &str, text: &str, mode| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    };
+    let check = |mode| {
+        let cert = write("cert.pem", &certified.cert.pem(), 0o644);
+        let key = write("key.pem", &certified.signing_key.serialize_pem(), mode);
+        let token = write("token", TOKEN, mode);
+        let tls = format!("[server.tls]\ncert_file = \"{cert}\"\nkey_file = \"{key}\"\n");
+        let config = write("gateway.toml", &format!("[server]\nadmin_token = {{ file = \"{token}\" }}\n{tls}"), 0o600);
+        let (code, said) = ended(program().args(["check-config", "--config", &config]));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains("MARKER"));
+        ["server.admin_token", "server.tls.key_file"].map(|key| said.contains(&format!("{key}: every user can read")))
+    };
+    assert_eq!(check(0o644), [true, true]);
+    assert_eq!(check(0o640), [false, false]);
+}
+
+#[test]
+fn an_operators_port_in_use_is_one_sentence_and_70() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, said) = serve_with(&[("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", &address)]);
+    let told: Vec<_> = said.lines().filter(|line| line.starts_with("balance-gateway: ")).collect();
+    assert_eq!(code, Some(70), "{said}");
+    assert!(matches!(told[..], [line] if line.contains("server.admin_listen") && line.contains(&address)), "{said}");
+}

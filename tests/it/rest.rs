@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::client::BALANCES;
+use crate::support::poll;
 use crate::support::world::{World, given};
 
 async fn world() -> World {
@@ -20,12 +21,16 @@ async fn rest_and_websocket_tell_the_same_at_the_same_gsn() {
     client.until("subscribed").await;
     let mut pushed = client.frame().await;
     let mut asked = world.get_json("/v1/balances", "alice").await;
-    for body in [&mut pushed, &mut asked] {
+    let mut accounts = world.get_json("/v1/accounts", "alice").await;
+    for body in [&mut pushed, &mut asked, &mut accounts] {
         assert!(body["ts"].take().is_i64());
+        // As of the moment each was written.
+        for record in body["accounts"].as_array_mut().unwrap() {
+            assert!(record["proven_ts"].take().is_i64());
+        }
     }
     assert_eq!((pushed["reason"].take(), asked["reason"].take()), (json!("subscribe"), json!("request")));
     assert_eq!(pushed, asked);
-    let accounts = world.get_json("/v1/accounts", "alice").await;
     assert_eq!(accounts["accounts"], asked["accounts"]);
     for name in ["epoch", "gsn", "complete"] {
         assert_eq!(accounts[name], asked[name], "{name}");
@@ -67,6 +72,10 @@ async fn a_tag_answers_304_until_something_changes() {
     assert_eq!(status, 200, "{body}");
     let (status, again, body) = world.get("/v1/balances", Some(&token), Some(&tag)).await;
     assert_eq!((status, again.as_deref(), body.as_str()), (304, Some(&*tag), ""));
+    assert!(tag.starts_with("W/"), "two answers of one tag have each their own times: {tag}");
+    let others = format!("\"x\", {}", tag.trim_start_matches("W/"));
+    let (status, ..) = world.get("/v1/balances", Some(&token), Some(&others)).await;
+    assert_eq!(status, 304, "compared weakly, in a list");
     let (status, ..) = world.get("/v1/balances?assets=ETH", Some(&token), Some(&tag)).await;
     assert_eq!(status, 200, "another filter is another answer");
     let (status, ..) = world.get("/v1/balances", Some(&world.token("bob")), Some(&tag)).await;
@@ -78,6 +87,27 @@ async fn a_tag_answers_304_until_something_changes() {
     let (status, next, _) = world.get("/v1/balances", Some(&token), Some(&tag)).await;
     assert_eq!(status, 200);
     assert_ne!(next.as_ref(), Some(&tag));
+}
+
+#[tokio::test]
+async fn the_age_of_the_last_proof_is_told_without_a_commit() {
+    let world = World::of(given("moonbase").options("reconcile_ms = 0, liveness_ms = 3000")).await;
+    let token = world.token("alice");
+    let (_, tag, body) = world.get("/v1/balances", Some(&token), None).await;
+    let first: Value = serde_json::from_str(&body).unwrap();
+    let proven = |body: &Value| body["accounts"][0]["proven_ts"].as_i64();
+    let then = proven(&first).expect("it is live");
+    assert!(first["ts"].as_i64().unwrap() - then < 3_000, "{body}");
+    // The venue is quiet; probes and their answers prove it alive.
+    let later = poll("a later proof", async || {
+        let body = world.get_json("/v1/accounts", "alice").await;
+        (proven(&body) > Some(then)).then_some(body)
+    });
+    assert_eq!(later.await["gsn"], first["gsn"], "nothing was committed");
+    assert_eq!(world.get("/v1/balances", Some(&token), tag.as_deref()).await.0, 304);
+    let mut client = world.client("alice").await;
+    client.subscribe(json!({})).await;
+    assert!(client.balances().accounts["moon-main"]["proven_ts"].as_i64() > Some(then));
 }
 
 #[tokio::test]

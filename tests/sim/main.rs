@@ -1,10 +1,13 @@
 //! The whole gateway without sockets, in virtual time, from seeds.
 //!
 //! `cargo test --test sim` lives 1,000 worlds and every seed of `seeds.txt`. `SEED=7 cargo test --test sim -- seeds` lives one and prints
-//! what happens in it. `SIM_SEEDS=100000 cargo test --release --test sim -- --nocapture seeds` lives so many and tells the figures.
+//! what happens in it. `SIM_SEEDS=100000 cargo test --release --test sim -- --nocapture seeds` lives so many and tells the figures;
+//! with `SIM_STOP=1` the first world that fails is the last. `scripts/mutations` breaks safeguards one by one (`mutations.toml`).
 
 mod conformance;
 mod measured;
+mod mutations;
+mod numbers;
 mod plan;
 mod toy;
 mod venue_faults;
@@ -57,6 +60,7 @@ fn one(seed: u64, trace: bool) -> Result<Outcome, String> {
 /// Lives many worlds on all processors. Tells what each gave, in the order of seeds.
 fn many(seeds: &[u64]) -> Vec<(u64, Result<Outcome, String>)> {
     let (next, results) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let stops = std::env::var_os("SIM_STOP").is_some();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     LazyLock::force(&KNOWS);
     std::thread::scope(|scope| {
@@ -64,6 +68,9 @@ fn many(seeds: &[u64]) -> Vec<(u64, Result<Outcome, String>)> {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     let result = one(*seed, false);
+                    if stops && result.is_err() {
+                        next.store(seeds.len() as u64, Ordering::Relaxed);
+                    }
                     results.lock().unwrap().push((*seed, result));
                 }
             });

@@ -62,6 +62,12 @@ const FAULTS: &[Fault] = &[
     },
     Fault { title: "a push is lost, nothing moves after it", throw: lose_the_last, lasts: false, shows: Shows::Never },
     Fault {
+        title: "the stream ends unsaid on a connection that lives, and money moves once; 90 s",
+        throw: fall_silent,
+        lasts: true,
+        shows: Shows::Never,
+    },
+    Fault {
         title: "REST answers 500, 90 s",
         throw: |w| w.network(0, "", |net| net.rest_down = true),
         lasts: true,
@@ -93,6 +99,12 @@ fn lose_the_last(world: &mut World) {
     let available: Amount = "77.25".parse().expect("digits");
     let mv = Move::Set { account, wallet, asset, available, locked: Amount::ZERO };
     world.moves(0, &mv);
+}
+
+/// No text of the venue arrives any more, though pings are answered; then money moves.
+fn fall_silent(world: &mut World) {
+    world.network(0, "", |net| net.deaf = true);
+    lose_the_last(world);
 }
 
 fn is_marked(world: &World) -> bool {
@@ -182,6 +194,14 @@ is marked at all); the worst of the worlds. *–*: it never has to show, because
 is `live` and every row equals the venue's book exactly, counted from the fault, or from its end where it lasts; the median, and the worst.
 The worst after an outage is the backoff (up to 30 s) and the venue's connection budget. A push that the venue itself loses is found by the
 next comparison; until then its row is wrong and nobody can know.
+
+**A stream that ends unsaid.** The socket lives and pings are answered, but nothing more is pushed: a lost subscription, a venue's worker
+that died. The bound is not the liveness bound, but that of whatever asks the venue something. Bitfinex owes a heartbeat in the stream
+itself: 30 s. Moonbase is asked for a snapshot every 28 s, and rows are unproven 2 s after a question without answer: 30 s. P99 is compared
+with REST every 30 s ± 20 %: a row that moved is doubted within 36 s and its request; rows that did not move stay right. Synthesis is
+asked again every 60 s ± 10 %, and given 10 s to answer: 76 s, on a connection that has answered such a question before. On one that never
+has, where repeating a subscribe may simply not be answered, three questions without an answer, 5 s apart: 106 s. The venue documents
+neither that nor how often it may be asked; a smaller `reconcile_ms` brings it nearer.
 ";
 
 #[test]

@@ -6,7 +6,7 @@ use balance_gateway::model::{Amount, Filter, Mono};
 use balance_gateway::venue::sim::Move;
 use balance_gateway::venue::{self, Venue};
 
-use crate::venue_faults::{End, Kind, OWN, Own, renewed};
+use crate::venue_faults::{End, HABITS, Kind, OWN, Own, renewed};
 use crate::world::client::Wish;
 use crate::world::net::Item;
 use crate::world::{Stats, VenueWish, World};
@@ -71,7 +71,13 @@ impl Plan {
         let ids: Vec<String> = chosen.iter().map(|venue| (venue.sample)().account.id).collect();
         let count = rng.usize(1..=3);
         let clients = (0..count).map(|_| wish(&mut rng, &chosen, &ids)).collect();
-        let world = World::new(seed, &venues, clients, knows);
+        let mut world = World::new(seed, &venues, clients, knows);
+        for (venue, habit) in HABITS {
+            let spoken = world.sides.iter().position(|side| side.venue.name == *venue);
+            if let Some(nth) = spoken.filter(|_| rng.bool()) {
+                world.fault(nth, habit);
+            }
+        }
         let rough = rng.u8(0..100) < 40;
         let ends_at = world.now.mono.plus_ms(rng.u64(20_000..110_000));
         Self { world, rng, rough, ends_at, lasting: Vec::new() }
@@ -102,7 +108,7 @@ impl Plan {
     fn network(&mut self, venue: usize) {
         let rng = &mut self.rng;
         let (number, count) = (rng.u64(50..6_000), rng.u32(1..4));
-        let kind = rng.u8(0..if self.rough { 14 } else { 12 });
+        let kind = rng.u8(0..if self.rough { 16 } else { 13 });
         let lasts = rng.u64(500..50_000);
         let world = &mut self.world;
         match kind {
@@ -127,7 +133,9 @@ impl Plan {
                 world.network(venue, "cut, dials hang", |net| net.dial_hangs = true);
                 world.cut(venue);
             }
-            12 => world.network(venue, "lose", |net| net.lose = count),
+            12 => world.network(venue, "rest late", |net| net.rest_late = count),
+            13 => world.network(venue, "lose", |net| net.lose = count),
+            14 => world.network(venue, "deaf", |net| net.deaf = true),
             _ => world.network(venue, "swap", |net| net.swap = count),
         }
         let heals = self.world.now.mono.plus_ms(lasts);
@@ -165,7 +173,12 @@ impl Plan {
     fn end_own(&mut self, venue: usize, own: &'static Own) {
         match own.end {
             End::Itself => {}
-            End::Fault(name) => self.world.fault(venue, name),
+            End::Fault(name) => {
+                if OWN.iter().any(|end| (end.venue, end.name, end.kind) == (own.venue, name, Kind::Rough)) {
+                    self.world.roughen(venue);
+                }
+                self.world.fault(venue, name);
+            }
             End::Again => self.world.fault(venue, own.name),
             End::Token => {
                 let account = (self.world.sides[venue].venue.sample)().account;

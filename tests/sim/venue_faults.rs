@@ -19,7 +19,8 @@ pub enum Kind {
     Honest,
     /// A part of what one move gives is lost, or a frame tells of an earlier book.
     Rough,
-    /// Not for random worlds: the venue shuts the operator out for good, or states what it does not hold.
+    /// Not for random worlds: the venue shuts the operator out for good, or states what it does not hold, or does what the worlds'
+    /// network does better, because there it is known which version an answer tells of.
     Apart,
 }
 
@@ -50,6 +51,7 @@ pub const OWN: &[Own] = &[
     own("p99", "drop_next_pong", Honest, Itself),
     own("p99", "repeat_push", Honest, Itself),
     own("p99", "lower_ts", Honest, Itself),
+    own("p99", "old_push", Honest, Itself),
     own("p99", "cut_push", Honest, Itself),
     own("p99", "swap_fill_order", Honest, Itself),
     own("p99", "silent_cancel", Honest, Itself),
@@ -64,7 +66,7 @@ pub const OWN: &[Own] = &[
     own("p99", "rest_401", Honest, Itself),
     own("p99", "rest_429", Honest, Itself),
     own("p99", "rest_cut", Honest, Itself),
-    own("p99", "rest_behind", Rough, Itself),
+    own("p99", "rest_behind", Apart, Itself),
     own("p99", "rest_array", Honest, Itself),
     own("bitfinex", "maintenance_begin", Honest, Fault("maintenance_end")),
     own("bitfinex", "maintenance_end", Honest, Itself),
@@ -88,6 +90,7 @@ pub const OWN: &[Own] = &[
     own("bitfinex", "ws_again", Honest, Itself),
     own("bitfinex", "lose_next_wu", Rough, Itself),
     own("bitfinex", "short_row", Honest, Itself),
+    own("bitfinex", "cut_next_wu", Honest, Itself),
     own("bitfinex", "garbage", Honest, Itself),
     own("synthesis", "silence", Honest, Again),
     own("synthesis", "lose_next_update", Rough, Itself),
@@ -120,7 +123,7 @@ pub const OWN: &[Own] = &[
     own("moonbase", "gsn_restart", Honest, Itself),
     own("moonbase", "gsn_global", Honest, Fault("gsn_contiguous")),
     own("moonbase", "gsn_contiguous", Honest, Itself),
-    own("moonbase", "updates_full", Honest, Itself),
+    own("moonbase", "updates_full", Rough, Itself),
     own("moonbase", "updates_partial", Honest, Fault("updates_full")),
     own("moonbase", "updates_silent", Rough, Fault("updates_full")),
     own("moonbase", "stats_only", Honest, Itself),
@@ -133,6 +136,9 @@ pub const OWN: &[Own] = &[
     own("toy", "kick", Honest, Itself),
     own("toy", "mute", Honest, Again),
 ];
+
+/// Documented alternatives in how a venue speaks: a world may begin with one, and keeps it.
+pub const HABITS: &[(&str, &str)] = &[("moonbase", "updates_partial")];
 
 /// The account's secrets with a token issued now, signed as the venue would.
 pub fn renewed(account: &SimAccount, now: Now) -> std::collections::BTreeMap<String, String> {

@@ -1,6 +1,6 @@
 // One row in full, in a dialog: every digit, where each number comes from, why it last changed, and what it was before.
 
-import type { Client } from "@balance-gateway/client";
+import { type Client, decimal } from "@balance-gateway/client";
 import { byId, copy, el } from "./dom.js";
 import { AMOUNTS, type Entry } from "./entries.js";
 import { amountHint } from "./lines.js";
@@ -91,10 +91,17 @@ export class Details {
     const now = Date.now();
     const lines = changes.map(({ ts, total, delta, cause }) => el("tr", {},
       el("td", {}, ago(now - ts)), el("td", { class: "number" }, total ?? "—"),
-      el("td", { class: "number" }, delta === undefined ? "" : delta.startsWith("-") ? delta : `+${delta}`),
+      el("td", { class: "number" }, changeOf(delta)),
       el("td", {}, cause?.description ?? cause?.type ?? "")));
     const heads = ["When", "Total", "Change", "Cause"].map((title) => el("th", { scope: "col" }, title));
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Changes since this page was opened" },
       el("table", {}, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...lines)));
   }
+}
+
+/** By how much the total changed. What was available or locked may change while it stays. */
+function changeOf(delta: string | undefined): string {
+  if (delta === undefined) return "";
+  if (decimal.isZero(delta)) return "none";
+  return delta.startsWith("-") ? delta : `+${delta}`;
 }

@@ -26,7 +26,7 @@ const query: Query = {
   view: "account", find: "", venue: "", account: "", show: "all", sort: { column: "name", ascending: true }, turned: new Set(),
 };
 const details = new Details(client);
-const status = new Status(client);
+const status = new Status(client, () => token.give());
 const grid = new Grid(client, {
   sort(column: SortColumn) {
     const { sort } = query;

@@ -205,6 +205,9 @@ test("the status view tells each account's state, fees and permissions", async (
   await reads(card("moon-main").locator(".facts >> nth=0"), /maker [\d.]+ %, taker [\d.]+ %/);
   await reads(card("bfx-main"), /Permissions of the key.*wallets.*read/);
   await reads(card("p99-main").locator(".stands"), /^live for/);
+  // The age of the last proof is asked for while the view is open: no frame tells it.
+  await page.waitForResponse(async (answer) => answer.url().endsWith("/v1/accounts") && answer.ok());
+  await reads(card("bfx-main").locator(".facts >> nth=0"), /Proven alive(just now|\d+ s ago)/);
   assert.equal(await page.locator("article").count(), 3);
   await leave(page);
 });

@@ -85,8 +85,8 @@ export class Store<C extends ChannelName> {
   }
 
   #list(frame: SnapshotFrame | UpdateFrame): readonly Channels[C][] {
-    const list = this.channel === "user:orders" ? frame.orders : frame.balances;
-    return (list ?? []) as readonly Channels[C][];
+    const list: readonly Channels[ChannelName][] = "orders" in frame ? frame.orders : frame.balances;
+    return list as readonly Channels[C][];
   }
 
   #update(frame: UpdateFrame): Taken<Channels[C]> {
@@ -103,7 +103,7 @@ export class Store<C extends ChannelName> {
     }
     for (const account of frame.accounts) this.#accounts.set(accountKey(account), account);
     this.#gsn = frame.gsn;
-    this.#complete = frame.complete ?? this.#complete;
+    this.#complete = frame.complete;
     return { change: { kind: "update", rows, removed: [], accounts: frame.accounts, epoch: frame.epoch, gsn: frame.gsn } };
   }
 

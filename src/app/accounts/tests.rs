@@ -25,13 +25,17 @@ struct Rig {
 }
 
 impl Rig {
-    /// The account `main` with keys `k` and two addresses, live with one row.
-    fn live() -> (Self, AccountIdx) {
+    fn new() -> Self {
         crate::runtime::install_crypto();
         let metrics = Arc::new(Metrics::default());
         let store = Store::new("e", Arc::clone(&metrics));
         let accounts = Accounts::new(Clock::start(), Arc::clone(&store), metrics, Tasks::new(), net());
-        let rig = Self { accounts, store };
+        Self { accounts, store }
+    }
+
+    /// The account `main` with keys `k` and two addresses, live with one row.
+    fn live() -> (Self, AccountIdx) {
+        let rig = Self::new();
         let idx = rig.apply(config("main", "k", &["0xa", "0xb"]));
         rig.store.opened(idx, rig.accounts.clock.now());
         rig.store.apply(idx, rig.accounts.clock.now(), [list(&["BTC 1/1/0"]), VenueEvent::Synced]);
@@ -91,6 +95,33 @@ fn an_account_that_is_gone_or_off_shows_no_rows() {
     let off = rig.apply(AccountConfig { enabled: false, ..config("main", "k", &["0xa", "0xb"]) });
     assert_eq!((rig.rows(idx), rig.store.record(off).map(|record| record.state)), (vec![], Some(AccountState::Disabled)));
     assert!(rig.accounts.apply(vec![]).is_empty() && rig.store.record(off).is_none());
+}
+
+#[test]
+fn rows_that_may_have_changed_hands_are_not_shown_to_the_new_owner() {
+    let (rig, idx) = Rig::live();
+    let mut sold = config("main", "other", &["0xa", "0xb"]);
+    sold.owners = vec!["bob".into()];
+    let next = rig.apply(sold);
+    assert_ne!(next, idx);
+    assert!(rig.rows(next).is_empty());
+}
+
+#[test]
+fn a_warm_start_shows_rows_only_to_the_account_and_owners_they_came_from() {
+    let (rig, _) = Rig::live();
+    let kept = |rig: &Rig| State { rows: rig.accounts.keep().rows, ..rig.accounts.keep() };
+    let mut others = config("main", "k", &["0xa", "0xb"]);
+    others.owners = vec!["bob".into()];
+    let mut elsewhere = config("main", "k", &["0xa", "0xb"]);
+    elsewhere.spec.ws_url = "ws://127.0.0.1:2/ws".into();
+    let rekeyed = config("main", "the next day's token", &["0xa", "0xb"]);
+    for (config, shown) in [(others, 0), (elsewhere, 0), (config("main", "k", &["0xc"]), 0), (rekeyed, 1)] {
+        let next = Rig::new();
+        let idx = next.apply(config);
+        next.accounts.recall(kept(&rig), true);
+        assert_eq!(next.rows(idx), vec![RowState::Stale; shown]);
+    }
 }
 
 /// Without an authority of its own: nothing here speaks TLS.

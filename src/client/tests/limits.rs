@@ -46,6 +46,66 @@ fn a_client_that_does_not_listen_to_refusals_is_closed() {
 }
 
 #[test]
+fn refusals_are_forgotten_only_after_a_pause_that_earns_a_whole_burst() {
+    let mut c = Client::alice();
+    let mut refused = 0;
+    // Always a little too fast: what is taken now and then makes nothing undone.
+    while c.closed().is_none() {
+        c.b.pass(20);
+        let said = c.say(r#"{"type":"ping"}"#);
+        refused += said.iter().filter(|f| f["type"] == "error").count();
+        assert!(refused < 500);
+    }
+    assert_eq!((c.closed(), refused), (Some(CloseCode::RateLimited), 100));
+
+    let mut c = Client::alice();
+    for _ in 0..5 {
+        for _ in 0..150 {
+            c.say(r#"{"type":"ping"}"#);
+        }
+        c.b.pass(5_000);
+    }
+    assert_eq!(c.closed(), None);
+}
+
+#[test]
+fn a_refused_client_is_left_unread_for_a_moment() {
+    let mut c = Client::alice();
+    let rests = (0..150).filter(|_| {
+        let mut out = ClientOut::default();
+        c.session.on_text(c.b.now, r#"{"type":"ping"}"#, &mut out);
+        out.rest
+    });
+    assert_eq!(rests.count(), 51, "as often as it is refused");
+}
+
+#[test]
+fn protocol_pings_and_pongs_are_requests_too() {
+    let mut c = Client::alice();
+    let mut answered = 0;
+    let mut out = ClientOut::default();
+    while out.close.is_none() {
+        answered += usize::from(c.session.on_control(c.b.now, &mut out));
+        assert!(answered < 1_000);
+    }
+    assert_eq!((answered, out.close.map(|(code, _)| code)), (99, Some(CloseCode::RateLimited)));
+}
+
+#[test]
+fn a_stranger_has_few_requests_and_no_answer_beyond() {
+    let mut c = Client::new();
+    let mut said = Vec::new();
+    for _ in 0..40 {
+        said.extend(c.say(r#"{"type":"subscribe","channel":"user:balances"}"#));
+        if c.closed().is_some() {
+            break;
+        }
+    }
+    assert_eq!((said.len(), c.closed()), (16, Some(CloseCode::RateLimited)));
+    assert!(said.iter().all(|f| f["code"] == "NOT_AUTHENTICATED"));
+}
+
+#[test]
 fn reading_on_is_not_a_request() {
     let mut c = Client::subscribed();
     for n in 1..500 {

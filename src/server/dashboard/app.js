@@ -128,8 +128,8 @@ var Store = class {
     return frame2.type === "update" ? this.#update(frame2) : this.#snapshot(frame2);
   }
   #list(frame2) {
-    const list = this.channel === "user:orders" ? frame2.orders : frame2.balances;
-    return list ?? [];
+    const list = "orders" in frame2 ? frame2.orders : frame2.balances;
+    return list;
   }
   #update(frame2) {
     const follows = frame2.epoch === this.#epoch && frame2.prev === this.#gsn && frame2.gsn >= frame2.prev;
@@ -146,7 +146,7 @@ var Store = class {
     for (const account of frame2.accounts)
       this.#accounts.set(accountKey(account), account);
     this.#gsn = frame2.gsn;
-    this.#complete = frame2.complete ?? this.#complete;
+    this.#complete = frame2.complete;
     return { change: { kind: "update", rows, removed: [], accounts: frame2.accounts, epoch: frame2.epoch, gsn: frame2.gsn } };
   }
   #snapshot(frame2) {
@@ -1226,7 +1226,7 @@ var Details = class {
       {},
       el("td", {}, ago(now - ts)),
       el("td", { class: "number" }, total ?? "—"),
-      el("td", { class: "number" }, delta === void 0 ? "" : delta.startsWith("-") ? delta : `+${delta}`),
+      el("td", { class: "number" }, changeOf(delta)),
       el("td", {}, cause?.description ?? cause?.type ?? "")
     ));
     const heads = ["When", "Total", "Change", "Cause"].map((title) => el("th", { scope: "col" }, title));
@@ -1237,6 +1237,11 @@ var Details = class {
     );
   }
 };
+function changeOf(delta) {
+  if (delta === void 0) return "";
+  if (decimal_exports.isZero(delta)) return "none";
+  return delta.startsWith("-") ? delta : `+${delta}`;
+}
 
 // src/grid.ts
 var OVERSCAN = 8;
@@ -1571,31 +1576,58 @@ function groupOrder({ view, sort: { column, ascending } }, a, b, aRows, bRows) {
 }
 
 // src/status.ts
+var ASK_EVERY_MS = 3e3;
 var MAX_FACTS = 40;
 var Status = class {
-  constructor(client2) {
+  /** `token`: the one that the connection was made with. */
+  constructor(client2, token2) {
     this.client = client2;
+    this.token = token2;
   }
   client;
+  token;
   #place = byId("status");
   #shown = "";
+  /** By account, as last asked for. */
+  #proven = /* @__PURE__ */ new Map();
+  #askedAt = 0;
   paint({ venue, account, find }) {
     if (this.#place.hidden) return;
     const now = Date.now();
+    void this.#ask(now);
     const newest = /* @__PURE__ */ new Map();
     for (const row of this.client.rows.values()) {
       const of = newest.get(row.account) ?? { rows: 0, received: 0 };
       newest.set(row.account, { rows: of.rows + 1, received: Math.max(of.received, row.received_ts) });
     }
     const accounts = [...this.client.accounts.values()].filter((of) => (venue === "" || of.venue === venue) && (account === "" || of.account === account) && `${of.account} ${of.venue}`.toLowerCase().includes(find.trim().toLowerCase()));
-    const shown = JSON.stringify([Math.floor(now / 1e3), this.client.status.phase, accounts, [...newest]]);
+    const shown = JSON.stringify([Math.floor(now / 1e3), this.client.status.phase, accounts, [...newest], [...this.#proven]]);
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#place.replaceChildren(...accounts.map((of) => this.#card(of, newest.get(of.account), now)));
   }
+  /** Asks when each account was last proven alive. What fails leaves the ages growing, which is what is known then. */
+  async #ask(now) {
+    const token2 = this.token();
+    if (token2 === null || this.client.status.phase !== "live" || now - this.#askedAt < ASK_EVERY_MS) return;
+    this.#askedAt = now;
+    try {
+      const answer = await fetch("v1/accounts", { headers: { authorization: `Bearer ${token2}` }, cache: "no-store" });
+      if (!answer.ok) return;
+      const { accounts } = await answer.json();
+      this.#proven = new Map(accounts.map((account) => [accountKey(account), account.proven_ts ?? 0]));
+    } catch {
+    }
+  }
+  /** The newer of what a frame and what an answer said. */
+  #proof(account, now) {
+    const proven = Math.max(account.proven_ts ?? 0, this.#proven.get(accountKey(account)) ?? 0);
+    return proven === 0 ? "not yet" : ago(now - proven);
+  }
   #card(account, rows, now) {
     const state = accountState(this.client, account, now);
     const facts = [
+      ["Proven alive", this.#proof(account, now)],
       ["Rows", count(rows?.rows ?? 0, "row")],
       ["Newest row", rows ? `received ${ago(now - rows.received)}` : "none yet"],
       ["Confirmed", account.last_confirmed_ts === void 0 ? "never" : ago(now - account.last_confirmed_ts)],
@@ -1765,7 +1797,7 @@ var query = {
   turned: /* @__PURE__ */ new Set()
 };
 var details = new Details(client);
-var status = new Status(client);
+var status = new Status(client, () => token.give());
 var grid = new Grid(client, {
   sort(column) {
     const { sort } = query;

@@ -51,6 +51,32 @@ fn answers_that_differ_from_each_other_prove_nothing() {
 }
 
 #[test]
+fn a_suspicious_row_awaits_two_answers_that_agree_with_each_other() {
+    let mut b = Bench::live(&["BTC 1/1/0", "USD 5/5/0"]);
+    b.say([unproven(&["BTC"])]);
+    assert_eq!(b.compare(&["BTC 1/1/0", "USD 5/5/0"]), (1, 0), "a single answer may lag behind what could not be read");
+    assert_eq!(b.rows(), ["BTC 1/1/0 stale", "USD 5/5/0 live"]);
+    assert_eq!(b.compare(&["BTC 2/2/0", "USD 5/5/0"]), (1, 0));
+    assert_eq!(b.compare(&["BTC 2/2/0", "USD 5/5/0"]), (0, 0));
+    assert_eq!((b.rows(), b.drift()), (vec!["BTC 2/2/0 live".into(), "USD 5/5/0 live".into()], 0));
+    assert_eq!(b.compare(&["BTC 2/2/0", "USD 5/5/0"]), (0, 0), "the suspicion is over");
+    b.say([unproven(&["BTC"])]);
+    b.say([push(&["BTC 3/3/0"])]);
+    assert_eq!(b.compare(&["BTC 3/3/0", "USD 5/5/0"]), (0, 0), "a clear push ends it too");
+}
+
+#[test]
+fn an_asked_list_does_not_settle_alone_what_this_connection_said() {
+    let mut b = Bench::live(&["BTC 1/1/0", "USD 5/5/0"]);
+    b.pass(1);
+    let verdict = b.say([asked(b.now.mono, &["BTC 2/2/0"])]);
+    assert_eq!(verdict.map(|v| (v.doubted, v.corrected)), Some((2, 0)));
+    assert_eq!(b.rows(), ["BTC 1/1/0 stale", "USD 5/5/0 stale"]);
+    assert_eq!(b.compare(&["BTC 2/2/0"]), (0, 2));
+    assert_eq!((b.rows(), b.drift()), (vec!["BTC 2/2/0 live".into(), "USD 0/0/0 live aaa".into()], 2));
+}
+
+#[test]
 fn a_push_settles_a_doubt_also_within_one_message() {
     let mut b = Bench::live(&["BTC 1/1/0"]);
     b.compare(&["BTC 2/2/0"]);
@@ -88,6 +114,7 @@ fn a_zero_row_in_doubt_is_settled_by_a_list_without_it() {
     b.compare(&["BTC 4/4/0"]);
     b.say([unproven(&["USD"])]);
     assert_eq!(b.rows(), ["BTC 0/0/0 stale", "USD 0/0/0 stale"]);
+    assert_eq!(b.compare(&[]), (1, 0), "what is suspicious awaits a second answer");
     assert_eq!(b.compare(&[]), (0, 0));
     assert_eq!(b.rows(), ["BTC 0/0/0 live aaa", "USD 0/0/0 live aaa"]);
     let gsn = b.store.gsn();
@@ -103,10 +130,11 @@ fn a_row_the_stream_never_told_of_is_discovered() {
 }
 
 #[test]
-fn an_unproven_row_takes_the_answer_at_once() {
+fn a_row_of_which_nothing_was_said_since_the_account_was_lost_takes_the_answer_at_once() {
     let mut b = Bench::live(&["BTC 1/1/0"]);
-    b.say([unproven(&["BTC"])]);
+    b.say([syncing()]);
     assert_eq!(b.compare(&["BTC 7/7/0"]), (0, 0));
+    b.say([VenueEvent::Synced]);
     assert_eq!((b.rows(), b.drift()), (vec!["BTC 7/7/0 live".to_owned()], 0));
 }
 

@@ -100,10 +100,12 @@ fn an_answer_asked_for_before_a_push_does_not_overwrite_it() {
     let sent = b.now.mono;
     b.say([push(&["BTC 2/2/0", "ETH 4/4/0"])]);
     b.say([asked(sent, &["BTC 1/1/0", "USD 6/6/0"])]);
-    assert_eq!(b.rows(), ["BTC 2/2/0 live", "USD 6/6/0 live", "ETH 4/4/0 live"]);
-    let sent = b.now.plus_ms(1).mono;
-    b.pass(1);
-    b.say([asked(sent, &["BTC 1/1/0"])]);
+    assert_eq!(b.rows(), ["BTC 2/2/0 live", "USD 5/5/0 stale", "ETH 4/4/0 live"]);
+    for _ in 0..2 {
+        let sent = b.now.plus_ms(1).mono;
+        b.pass(1);
+        b.say([asked(sent, &["BTC 1/1/0"])]);
+    }
     assert_eq!(b.rows(), ["BTC 1/1/0 live", "USD 0/0/0 live aaa", "ETH 0/0/0 live aaa"]);
 }
 

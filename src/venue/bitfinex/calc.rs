@@ -4,13 +4,17 @@
 //! Source: docs.bitfinex.com/reference/ws-auth-input-calc.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::model::{Mono, Name};
 use crate::venue::{Budget, Window};
 
 /// Most items one message may hold.
 pub(super) const MAX_ITEMS: usize = 30;
-/// Calculations the venue does for one client.
+/// Calculations the venue does for one client. Whether it counts connections, keys or addresses is not said: all accounts of a host
+/// share them.
 pub(super) const RATE: Window = Window { count: 8, per_ms: 1000 };
 /// How long an unanswered request counts as pending. Not documented; REST fills the row meanwhile.
 const PATIENCE_MS: u64 = 30_000;
@@ -25,7 +29,7 @@ type Key = (Name, Name);
 /// Rows in need, in the order they fell into it.
 #[derive(Debug)]
 pub(super) struct Calc {
-    budget: Budget,
+    budget: Arc<Mutex<Budget>>,
     /// Rows in need, and when they were asked for. Never more than [`MAX_ROWS`].
     needs: HashMap<Key, Option<Mono>>,
     /// Rows not asked for yet, and not before when. May hold rows no longer in need.
@@ -36,14 +40,8 @@ pub(super) struct Calc {
 }
 
 impl Calc {
-    pub fn new() -> Self {
-        Self {
-            budget: Budget::new(RATE),
-            needs: HashMap::new(),
-            queue: VecDeque::new(),
-            asked: VecDeque::new(),
-            not_before: Mono::default(),
-        }
+    pub fn new(budget: Arc<Mutex<Budget>>) -> Self {
+        Self { budget, needs: HashMap::new(), queue: VecDeque::new(), asked: VecDeque::new(), not_before: Mono::default() }
     }
 
     /// The row's available amount is unknown: ask at `when`, unless it is settled by then.
@@ -93,7 +91,7 @@ impl Calc {
             if *when > now {
                 break;
             }
-            if let Err(free) = self.budget.take(now) {
+            if let Err(free) = self.budget.lock().take(now) {
                 self.not_before = free;
                 break;
             }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::auth;
-use super::calc::Calc;
+use super::calc::{Calc, RATE};
 use super::reconcile::{Listing, Reconciler};
 use super::wire::{self, Auth, BadRow, Caps, Message, Row, WalletRow, WireError};
 use super::{Timing, VENUE};
@@ -31,8 +31,8 @@ use crate::model::{
     VenueEvent, Verdict,
 };
 use crate::venue::{
-    AccountSpec, CallError, CallId, Connector, Credentials, ErrorClass, Frame, Handshake, HostBudget, Liveness, Nonce, Out,
-    Pulse, Reply, Session, Shared,
+    AccountSpec, Budget, CallError, CallId, Connector, Credentials, ErrorClass, Frame, Handshake, HostBudget, Liveness, Nonce,
+    Out, Pulse, Reply, Session, Shared,
 };
 
 /// Documented length of a maintenance is up to 120 s; a while longer, and we look for ourselves.
@@ -58,6 +58,7 @@ pub(super) struct Account {
     timing: Timing,
     host: Arc<parking_lot::Mutex<HostBudget>>,
     nonce: Arc<Nonce>,
+    calc: Arc<parking_lot::Mutex<Budget>>,
 }
 
 impl Account {
@@ -70,6 +71,7 @@ impl Account {
             timing,
             host: shared.host(&spec.rest_url, VENUE.limits),
             nonce: shared.nonce(key.expose_secret()),
+            calc: shared.other(&spec.ws_url, "calc", RATE),
         }
     }
 }
@@ -89,7 +91,7 @@ impl Connector for Account {
             phase: Phase::Closed,
             leaps: 0,
             liveness: Liveness::new(Mono::default(), self.timing.liveness_ms),
-            calc: Calc::new(),
+            calc: Calc::new(Arc::clone(&self.calc)),
             rest,
             asked: Mono::default(),
         })
@@ -179,6 +181,8 @@ impl Session for Stream {
             }
             self.phase = Phase::Live;
             out.event(VenueEvent::Synced);
+            // A single answer may lag behind the stream: a second one follows soon.
+            self.rest.within(now.mono, SECOND_OPINION_MS);
         }
     }
 

@@ -45,6 +45,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("rest_rate_limit", "the address is shut out of REST for a minute"),
     ("ws_again", "ws once more on every connection"),
     ("lose_next_wu", "the next wu is lost"),
+    ("cut_next_wu", "the next wu has four fields"),
     ("short_row", "a wu with four fields, to every connection"),
     ("garbage", "a frame that is no JSON, to every connection"),
 ];
@@ -458,6 +459,7 @@ impl Bitfinex {
         if self.maintenance || self.strikes("lose_next_wu") {
             return;
         }
+        let row = if self.strikes("cut_next_wu") { &row[..4] } else { row };
         let of_account = self.conns.iter().filter(|(_, conn)| conn.account.as_deref() == Some(account));
         for id in of_account.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.push_to(now, id, entry, row, out);

@@ -25,6 +25,10 @@ mod login;
 mod rest;
 mod simulator;
 
+fn budget() -> std::sync::Arc<parking_lot::Mutex<crate::venue::Budget>> {
+    Shared::default().other("wss://h", "calc", super::calc::RATE)
+}
+
 fn field(field: &Field) -> String {
     match field {
         Field::Keep => "keep".into(),

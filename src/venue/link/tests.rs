@@ -1,9 +1,9 @@
 //! A link over its whole life, in virtual time, with a session that does what its frames say.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::model::{Absence, AccountPush, Reconcile, RowState, Scope, Verdict};
+use crate::model::{Absence, AccountPush, AccountRecord, Reconcile, RowState, Scope, Verdict};
 use crate::store::tests::{key, list, push};
 use crate::venue::{HostLimits, Shared, VENUES, Window};
 
@@ -218,6 +218,11 @@ impl Rig {
         Some((row.total.as_ref().map_or("-".into(), |t| t.to_string()), row.state))
     }
 
+    /// The last proof of life that readers of the account's record see.
+    fn proven(&self) -> Option<Now> {
+        self.store.record(AccountIdx(0)).and_then(|record| record.proof.last())
+    }
+
     /// The open connections the host counts.
     fn taken(&self) -> usize {
         let mut host = self.host.lock();
@@ -230,13 +235,21 @@ impl Rig {
 #[test]
 fn a_link_dials_at_once_and_its_session_speaks_first() {
     let mut rig = Rig::new();
+    assert_eq!(rig.proven(), None);
     assert_eq!(rig.dial(), 0);
     assert_eq!((rig.sent(), rig.state()), (vec!["hello".to_owned()], AccountState::Syncing));
     rig.hear("live");
     assert_eq!((rig.state(), rig.row("BTC")), (AccountState::Live, Some(("1".into(), RowState::Live))));
-    assert_eq!(rig.link.vitals().last_proof().map(|at| rig.now.mono.since_ms(at)), Some(1), "since it opened");
+    assert_eq!(rig.proven().map(|at| rig.now.mono.since_ms(at.mono)), Some(1), "since it opened");
+    let told = (rig.store.gsn(), rig.store.record(AccountIdx(0)));
     rig.hear("alive");
-    assert_eq!(rig.link.vitals().last_proof(), Some(rig.now.mono));
+    assert_eq!(rig.proven(), Some(rig.now));
+    let told_of = |(_, record): &(u64, Option<Arc<AccountRecord>>)| record.as_ref().and_then(|record| record.proof.last());
+    assert_eq!(
+        (rig.store.gsn(), told_of(&told)),
+        (told.0, Some(rig.now)),
+        "no commit, and readers of an older record see it too"
+    );
 }
 
 #[test]
@@ -473,4 +486,25 @@ fn a_panic_ends_the_connection_and_not_the_account() {
     rig.link.on_closed(rig.now, None);
     rig.link.on_panic(rig.now, &mut rig.commands);
     assert!(rig.dial() >= 150, "a panic before the dial does not spin");
+}
+
+#[test]
+fn a_machine_that_slept_believes_nothing_of_before() {
+    let mut rig = Rig::open();
+    rig.hear("live");
+    rig.take();
+    rig.link.on_slept(rig.now, &mut rig.commands);
+    assert_eq!((rig.state(), rig.row("BTC").map(|r| r.1)), (AccountState::Stale, Some(RowState::Stale)));
+    assert_eq!((rig.sent(), rig.taken()), (vec!["hangup".to_owned()], 0));
+    rig.dial();
+    rig.link.on_slept(rig.now, &mut rig.commands);
+    rig.hear("live");
+    assert_eq!(rig.state(), AccountState::Stale, "it slept again, before anything was said");
+}
+
+#[test]
+fn too_much_said_of_one_account_makes_the_host_wait_for_all() {
+    let mut rig = Rig::open();
+    rig.hear("limited");
+    assert!(rig.link.host.lock().connect(rig.now.mono).is_err());
 }

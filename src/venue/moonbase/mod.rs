@@ -44,6 +44,10 @@ pub const VENUE: Venue = Venue {
 };
 
 const LIVENESS_MS: u64 = 30_000;
+/// A subscription that ended unsaid, on a socket that still answers pings, shows only where a snapshot is asked for. Two seconds after
+/// that the rows are called unproven (`REFRESH_GRACE_MS`), so it is found as soon as a dead socket is. It costs two frames; what the
+/// venue limits are connections.
+const AUDIT_MS: u64 = LIVENESS_MS - 2_000;
 const SECRETS: [&str; 3] = ["api_key", "api_secret", "access_token"];
 
 /// Checks an account's settings. Every problem is told, with its key and its cure.
@@ -53,7 +57,7 @@ fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
         updates: options
             .choice("updates", &[("detect", Updates::Detect), ("full", Updates::Full), ("partial", Updates::Partial)]),
         liveness_ms: options.integer("liveness_ms", LIVENESS_MS, 1_000..=600_000),
-        reconcile_ms: options.integer("reconcile_ms", 60_000, 0..=86_400_000),
+        reconcile_ms: options.integer("reconcile_ms", AUDIT_MS, 0..=86_400_000),
         sync_timeout_ms: options.integer("sync_timeout_ms", 10_000, 100..=120_000),
     };
     let mut problems = options.finish();

@@ -1,6 +1,7 @@
 //! One connection's conversation with P99, and the connector that makes them.
 //!
-//! Keeps no balances: it remembers the last time stamp of each token, the tokens it has doubts about, and what it waits for.
+//! Keeps no balances: it remembers the last time stamp of each token, the tokens it has doubts about (with the push that was not
+//! applied, to learn from REST whether it was late or the clock stepped back), and what it waits for.
 //!
 //! The procedure, whose numbers stand in the code:
 //!
@@ -126,6 +127,8 @@ struct P99Session {
     token_expires_at: Option<Mono>,
     /// The last time stamp of each token; at most [`MAX_ROWS`], beyond which order of arrival is trusted.
     last_ts: HashMap<Name, UnixMs>,
+    /// The last push of a token that was not applied for its time stamp; at most [`MAX_ROWS`], until REST has answered.
+    suspects: HashMap<Name, Row>,
     /// Tokens in doubt that no request under way settles; at most [`MAX_ROWS`].
     doubts: Vec<Name>,
 }
@@ -268,6 +271,7 @@ impl P99Session {
             key_at: None,
             token_expires_at: None,
             last_ts: HashMap::new(),
+            suspects: HashMap::new(),
             doubts: Vec::new(),
         }
     }
@@ -361,7 +365,13 @@ impl P99Session {
         if let Some(ts) = row.ts {
             let room = self.last_ts.len() < MAX_ROWS;
             match self.last_ts.get_mut(&row.token) {
-                Some(last) if ts < *last => return self.doubt(now, row.token, out),
+                Some(last) if ts < *last => {
+                    let token = row.token.clone();
+                    if self.suspects.len() < MAX_ROWS {
+                        self.suspects.insert(token.clone(), row);
+                    }
+                    return self.doubt(now, token, out);
+                }
                 Some(last) => *last = ts,
                 None if room => drop(self.last_ts.insert(row.token.clone(), ts)),
                 None => {}
@@ -483,10 +493,28 @@ impl P99Session {
             return self.ask_by(now.mono, now);
         }
         match rest::read(reply, asking.by_token) {
-            Ok(rows) => self.on_rows(now, asking, rows.into_iter().map(Row::update).collect(), out),
+            Ok(rows) => {
+                self.judge_suspects(&asking.settles, &rows);
+                self.on_rows(now, asking, rows.into_iter().map(Row::update).collect(), out);
+            }
             Err(failure) => {
                 self.unsettle(asking.settles);
                 self.on_failure(now, &failure, out);
+            }
+        }
+    }
+
+    /// A push with a lower time stamp either came late, or it was the newest and the venue's clock has stepped back. Where REST says
+    /// what it said, it was the newest: a new count of times begins with it. Else the old count stands.
+    fn judge_suspects(&mut self, settled: &[Name], rows: &[Row]) {
+        for token in settled.iter().filter(|token| !self.doubts.contains(token)) {
+            let Some(suspect) = self.suspects.remove(token) else { continue };
+            let is_newest = rows
+                .iter()
+                .find(|row| row.token == *token)
+                .is_some_and(|row| row.available.same_value(&suspect.available) && row.frozen.same_value(&suspect.frozen));
+            if let Some(ts) = suspect.ts.filter(|_| is_newest) {
+                self.last_ts.insert(suspect.token, ts);
             }
         }
     }
@@ -502,10 +530,6 @@ impl P99Session {
 
     fn on_rows(&mut self, now: Now, asking: Asking, rows: Vec<RowUpdate>, out: &mut Out) {
         self.failures = 0;
-        for token in &asking.settles {
-            // The venue's clock may have stepped back for good: what REST settled begins a new count.
-            self.last_ts.remove(token);
-        }
         if asking.whole {
             let freshness = Freshness::Asked { sent: asking.sent };
             out.event(VenueEvent::Snapshot(Snapshot { freshness, scope: Scope::Account, rows }));

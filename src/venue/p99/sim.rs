@@ -91,6 +91,8 @@ struct Conn {
     /// Index of the account.
     login: Option<usize>,
     subscribed: bool,
+    /// By token, the last two readable pushes with their time stamps, the older one first.
+    pushed: BTreeMap<String, [(i64, String); 2]>,
 }
 
 /// Faults that wait for their occasion: how often each will still strike.
@@ -127,6 +129,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("drop_next_pong", "the next `pong` is dropped silently"),
     ("repeat_push", "the next push is sent twice"),
     ("lower_ts", "the next push carries a time stamp a minute older"),
+    ("old_push", "of each token the push before the last is sent again, where its time stamp is lower"),
     ("cut_push", "the next push lacks its `available`"),
     ("swap_fill_order", "the two pushes of the next fill come the other way round"),
     ("silent_cancel", "the next cancel is not pushed, as the refund of an immediate-or-cancel order"),
@@ -273,6 +276,10 @@ impl Sim for P99Sim {
             "drop_next_pong" => next.drop_pong += 1,
             "repeat_push" => next.repeat_push += 1,
             "lower_ts" => next.lower_ts += 1,
+            "old_push" => self.all(out, |id, conn, out| {
+                let old = conn.pushed.values().filter(|[old, last]| old.0 < last.0 && !old.1.is_empty());
+                old.for_each(|[old, _]| out.send(id, old.1.as_str()));
+            }),
             "cut_push" => next.cut_push += 1,
             "swap_fill_order" => next.swap_fill += 1,
             "silent_cancel" => next.silent_cancel += 1,
@@ -401,17 +408,20 @@ impl P99Sim {
             return;
         }
         let ts = now.unix.0 / 1000 - if strikes(&mut self.next.lower_ts) { 60 } else { 0 };
-        let (token, frozen) = (serde_json::json!(token), stripped(frozen));
-        let available = match strikes(&mut self.next.cut_push) {
-            true => String::new(),
-            false => format!(r#""available":"{}","#, stripped(available)),
-        };
-        let data = format!(r#"{{"token":{token},{available}"frozen":"{frozen}","ts":{ts}}}"#);
+        let (quoted, frozen) = (serde_json::json!(token), stripped(frozen));
+        let is_cut = strikes(&mut self.next.cut_push);
+        let given = if is_cut { String::new() } else { format!(r#""available":"{}","#, stripped(available)) };
+        let data = format!(r#"{{"token":{quoted},{given}"frozen":"{frozen}","ts":{ts}}}"#);
         let text = format!(r#"{{"type":"spot_user_balance","channel":"{CHANNEL}","data":{data}}}"#);
         let times = if strikes(&mut self.next.repeat_push) { 2 } else { 1 };
-        for (conn, state) in &self.conns {
+        for (conn, state) in &mut self.conns {
             if state.subscribed && state.login == Some(index) {
                 (0..times).for_each(|_| out.send(*conn, text.as_str()));
+                if !is_cut {
+                    let kept = state.pushed.entry(token.to_owned()).or_default();
+                    kept.swap(0, 1);
+                    kept[1] = (ts, text.clone());
+                }
             }
         }
     }

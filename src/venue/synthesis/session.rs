@@ -33,6 +33,8 @@ use crate::venue::{CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, R
 const MAX_PROBES: u32 = 100;
 /// Unanswered audits that ask for a fresh connection.
 const MAX_MISSES: u32 = 3;
+/// Pause after an audit without an answer: until one is answered nobody knows whether anything is still pushed.
+const MISSED_MS: u64 = 5_000;
 /// An audit that found differences, or an unreadable message, is followed by another this soon …
 const HASTY_MS: u64 = 1_500;
 /// … so many times, until a regular audit has run.
@@ -57,6 +59,8 @@ pub(super) struct SynthesisSession {
     /// The next audit is a hasty one.
     in_haste: bool,
     misses: u32,
+    /// An audit was answered on this connection: silence means something from then on.
+    answers_audits: bool,
     audit_refused: bool,
     synced: bool,
     /// What was last said with [`VenueEvent::Duty`].
@@ -168,6 +172,7 @@ impl SynthesisSession {
             hasty: 0,
             in_haste: false,
             misses: 0,
+            answers_audits: false,
             audit_refused: false,
             synced: false,
             duty: None,
@@ -344,7 +349,15 @@ impl SynthesisSession {
         match round.kind {
             Kind::Sync if round.answered => self.finish_sync(now, out),
             Kind::Audit if round.answered => self.finish_audit(now, out),
-            Kind::Audit => self.miss_audit(now, out),
+            Kind::Audit if self.answers_audits => {
+                let text = "the venue answered audits on this connection and does no longer";
+                self.answers_audits = false;
+                self.start_over(now, "audit_unanswered", Reason::new(ReasonCode::ReconcileFailed, text), out);
+            }
+            Kind::Audit => {
+                self.miss_audit(now, out);
+                self.audit_at = self.audit_at.map(|at| at.min(now.mono.plus_ms(MISSED_MS)));
+            }
             Kind::Sync | Kind::Probe(_) => {
                 // A repeated subscribe need not be answered; a new connection's first one must be.
                 let class = if self.synced { ErrorClass::Restart } else { ErrorClass::Transient };
@@ -380,6 +393,7 @@ impl SynthesisSession {
             out.event(self.reconcile(silent, Vec::new()));
         }
         self.audit_refused = false;
+        self.answers_audits = true;
         self.tell_duty(out);
         self.schedule_audit(now);
     }

@@ -18,24 +18,46 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::support::contract::content_type;
+
 /// For anything that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows enough for a snapshot in parts.
 const MANY: usize = 400;
 
+/// What went over the wires.
+#[derive(Default)]
+pub struct Traffic {
+    pub requests: Vec<Value>,
+    pub frames: Vec<Value>,
+    /// Path, status, content type, body.
+    pub answers: Vec<(String, u16, String, String)>,
+}
+
+impl Traffic {
+    /// Every frame and every HTTP answer.
+    pub fn objects(mut self) -> Vec<Value> {
+        let answers = self.answers.iter().map(|(.., body)| serde_json::from_str(body).expect("an answer is JSON"));
+        self.frames.extend(answers);
+        self.frames
+    }
+}
+
 struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     seen: Vec<Value>,
+    asked: Vec<Value>,
 }
 
 impl Client {
     async fn connect(url: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("the gateway listens");
-        Self { socket, seen: Vec::new() }
+        Self { socket, seen: Vec::new(), asked: Vec::new() }
     }
 
     async fn send(&mut self, request: Value) {
         self.socket.send(Message::text(request.to_string())).await.expect("the socket is open");
+        self.asked.push(request);
     }
 
     /// Keeps every frame up to the first that is `wanted`.
@@ -93,8 +115,8 @@ fn fault(fleet: &Fleet, venue: &str, fault: &str) {
     fleet.server(venue).expect("the venue is simulated").fault(fault).expect("the fault is known");
 }
 
-/// Every frame and HTTP answer seen.
-pub async fn frames() -> Vec<Value> {
+/// Everything seen.
+pub async fn traffic() -> Traffic {
     let fleet = Fleet::start(VENUES, FleetOptions { rate_hz: 0.0, ..FleetOptions::default() }).await.expect("the fleet starts");
     let config = config(&fleet);
     let (good, short, old) = (token(&config, 0, 600_000), token(&config, 0, 30_000), token(&config, 600_000, 60_000));
@@ -103,20 +125,23 @@ pub async fn frames() -> Vec<Value> {
     tasks.spawn("gateway", Policy::Detached, async move { app.run().await.expect("the gateway ends well") });
     let url = format!("ws://{host}/v1/ws");
 
-    let mut seen = refusals(&url, &short, &old).await;
+    let mut traffic = Traffic::default();
+    traffic.frames = refusals(&url, &short, &old).await;
     let mut client = Client::connect(&url).await;
     client.send(json!({"type":"auth_token","id":1,"token":good})).await;
     client.send(json!({"type":"subscribe","id":2,"channel":"user:balances"})).await;
     client.until("complete state", |frame| frame["complete"] == true).await;
     balances(&mut client, &fleet).await;
     requests(&mut client, &fleet).await;
-    seen.extend(answers(&format!("http://{host}"), &good).await);
+    traffic.answers = answers(&format!("http://{host}"), &good).await;
     stop.cancel();
     client.until_type("draining").await;
-    seen.append(&mut client.seen);
+    traffic.frames.append(&mut client.seen);
+    // One is wrong on purpose.
+    traffic.requests = client.asked.into_iter().filter(|request| request["channel"] != "user:futures").collect();
     tasks.wait().await;
     fleet.stop().await;
-    seen
+    traffic
 }
 
 async fn refusals(url: &str, short: &str, old: &str) -> Vec<Value> {
@@ -164,6 +189,7 @@ async fn requests(client: &mut Client, fleet: &Fleet) {
     client.until("whole snapshot", |frame| frame["type"] == "snapshot" && frame["part"].is_null()).await;
     client.until_type("heartbeat").await;
     client.send(json!({"type":"ping","id":3})).await;
+    client.send(json!({"type":"pong"})).await;
     client.send(json!({"type":"subscribe","id":4,"channel":"user:futures"})).await;
     client.until_type("error").await;
     client.send(json!({"type":"subscribe","channel":"user:balances"})).await;
@@ -185,7 +211,7 @@ async fn requests(client: &mut Client, fleet: &Fleet) {
     client.until_type("snapshot").await;
 }
 
-async fn answers(base: &str, token: &str) -> Vec<Value> {
+async fn answers(base: &str, token: &str) -> Vec<(String, u16, String, String)> {
     // The library's own crypto is in place once a gateway was bound, so an HTTP client can be made.
     let http = reqwest::Client::new();
     let mut seen = Vec::new();
@@ -195,8 +221,9 @@ async fn answers(base: &str, token: &str) -> Vec<Value> {
             if let Some(token) = bearer {
                 request = request.bearer_auth(token);
             }
-            let body = request.send().await.expect("an answer").bytes().await.expect("a body");
-            seen.push(serde_json::from_slice(&body).expect("an answer is JSON"));
+            let answer = request.send().await.expect("an answer");
+            let (status, kind) = (answer.status().as_u16(), content_type(answer.headers()));
+            seen.push((path.to_owned(), status, kind, answer.text().await.expect("a body")));
         }
     }
     seen

@@ -1,7 +1,7 @@
 //! `docs/protocol.md` says what the gateway does: its requests parse, its frames have the fields of real frames, and its lists
 //! of codes, states and metrics are the code's.
 
-mod live;
+pub mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ fn every_request_of_the_page_parses() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_frame_of_the_page_has_the_fields_of_a_real_one() {
-    let real = live::frames().await;
+    let real = live::traffic().await.objects();
     let shown = examples('←');
     assert!(shown.len() >= 18, "{}", shown.len());
     let mut wrong = Vec::new();

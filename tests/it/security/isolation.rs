@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::http::Request;
 use balance_gateway::access::{self, Access, Claims, Directory, KeyConfig, Listed};
-use balance_gateway::client::conn::Drain;
+use balance_gateway::client::Drain;
 use balance_gateway::client::{ClientOut, ClientSession, Deps, Limits};
 use balance_gateway::hub::Hub;
 use balance_gateway::metrics::Metrics;
@@ -25,7 +25,6 @@ use balance_gateway::store::Store;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::kit::now_ms;
@@ -205,7 +204,7 @@ impl World {
         let settings = Config { max_requests_per_second: 100_000, request_burst: 100_000, ..Config::default() };
         let settings = Config { refusal_delay_ms: 0, ..settings };
         let doors = DoorLimits { max_sockets: 1, max_per_address: 1, trusted_proxies: Vec::new() };
-        let drain = Drain { begun: CancellationToken::new(), reconnect_within_ms: 1 };
+        let drain = Drain::default();
         let doors = Arc::new(Doors::new(doors, None));
         let front = Front::new(Arc::clone(&deps), settings, clock, Tasks::new(), drain, doors);
         let now = Now { unix: start, ..Now::default() };

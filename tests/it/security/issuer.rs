@@ -106,6 +106,8 @@ async fn all_who_wait_for_keys_share_one_fetch() {
     let users: Vec<_> = (0..20).map(|n| signer.token(&format!("user-{n}"))).collect();
     let mut by_frame = gateway.connect(None).await.unwrap();
     by_frame.send(json!({"type": "auth_token", "token": signer.token("alice")})).await;
+    // What is sent along is not a stranger's request: it waits, too.
+    by_frame.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
     let open = async {
         until("a refusal would have come by now", async || Some(())).await;
         drop(closed);
@@ -113,6 +115,7 @@ async fn all_who_wait_for_keys_share_one_fetch() {
     let (statuses, ()) = tokio::join!(join_all(users.iter().map(|token| status(&gateway, token))), open);
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!((by_frame.frame().await["success"].clone(), endpoint.asked()), (json!(true), 1));
+    assert_eq!(by_frame.frame().await["type"], "subscribed");
 }
 
 #[tokio::test]

@@ -70,9 +70,18 @@ impl Gateway {
     }
 
     pub async fn start_in(dir: TempDir, server: &str, rest: &str) -> Self {
+        Self::start_with(dir, text(server, rest)).await
+    }
+
+    /// `top` holds lines that belong to no section.
+    pub async fn start_under(top: &str, server: &str, rest: &str) -> Self {
+        Self::start_with(tempfile::tempdir().unwrap(), top.to_owned() + &text(server, rest)).await
+    }
+
+    async fn start_with(dir: TempDir, text: String) -> Self {
         balance_gateway::runtime::install_crypto();
         let file = dir.path().join("gateway.toml");
-        std::fs::write(&file, text(server, rest)).unwrap();
+        std::fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), []).unwrap_or_else(|errors| panic!("{errors}"));
         let access = config.access.clone();
         let app = App::bind(config).await.unwrap();
@@ -214,6 +223,24 @@ impl Client {
     pub async fn ask(&mut self, frame: Value) -> Value {
         self.send(frame).await;
         self.frame().await
+    }
+
+    /// Sends the frame without end until the gateway ends the connection: how many answers came, and the close code.
+    pub async fn flood(self, frame: Value) -> (usize, u16) {
+        let (mut write, mut read) = self.0.split();
+        let pour = async { while write.send(Message::text(frame.to_string())).await.is_ok() {} };
+        let count = async {
+            let mut answers = 0;
+            loop {
+                match read.next().await {
+                    Some(Ok(Message::Text(_))) => answers += 1,
+                    Some(Ok(Message::Close(close))) => return (answers, close.map_or(0, |close| close.code.into())),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return (answers, 0),
+                }
+            }
+        };
+        soon("the end of the flood", async { tokio::join!(count, pour).0 }).await
     }
 
     /// Is it open and served?

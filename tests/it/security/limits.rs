@@ -1,6 +1,6 @@
 //! Every limit answers, in the contract's words, and what one spends is not another's loss.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,6 +111,23 @@ async fn handshakes_have_a_pace() {
 }
 
 #[tokio::test]
+async fn one_address_cannot_take_every_handshake() {
+    // Twenty at once for all, and five for one address.
+    let gateway = Gateway::start("max_handshakes_per_second = 4\nrefusal_delay_ms = 0", "").await;
+    let open = async |address: &str| {
+        let mut opened = 0;
+        while opened < 20 && gateway.connect_with(&[("x-forwarded-for", address)]).await.is_ok() {
+            opened += 1;
+        }
+        opened
+    };
+    let greedy = open("192.0.2.1").await;
+    assert!((5..12).contains(&greedy), "{greedy}");
+    assert!(gateway.connect_with(&[("x-forwarded-for", "192.0.2.2")]).await.is_ok());
+    assert!(counted(&gateway.metrics().await, "handshakes"));
+}
+
+#[tokio::test]
 async fn requests_have_a_pace_by_user() {
     let gateway = Gateway::start("max_requests_per_second = 1\nrequest_burst = 3\nrefusal_delay_ms = 0", "").await;
     let (alice, bob) = (gateway.token("alice"), gateway.token("bob"));
@@ -123,6 +140,27 @@ async fn requests_have_a_pace_by_user() {
     assert!(headers["retry-after"] == "1" && body.contains("RATE_LIMITED"), "{body}");
     assert_eq!(gateway.get("/v1/balances", &bob).await.0, 200);
     assert!(counted(&gateway.metrics().await, "requests"));
+}
+
+#[tokio::test]
+async fn a_flood_from_one_socket_is_slowed_and_others_are_served() {
+    let gateway = Gateway::start("", "").await;
+    let flooder = gateway.login(&gateway.token("alice")).await;
+    let stranger = gateway.connect(None).await.unwrap();
+    let mut bob = gateway.login(&gateway.token("bob")).await;
+    let start = Instant::now();
+    let ping = json!({"type": "ping"});
+    let served = async {
+        for _ in 0..10 {
+            assert!(bob.is_served().await);
+        }
+    };
+    let ((answers, code), (before_login, stranger_code), ()) =
+        tokio::join!(flooder.flood(ping.clone()), stranger.flood(ping), served);
+    assert_eq!((before_login, stranger_code), (16, 4204));
+    // The burst, the refusals, and what is earned meanwhile; each refusal is followed by a moment in which nothing is read.
+    assert!((200..1_000).contains(&answers) && code == 4204, "{answers} {code}");
+    assert!(start.elapsed() >= Duration::from_millis(1_500), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

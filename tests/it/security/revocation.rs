@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::super::support::process::Process;
 use super::kit::{Gateway, now_ms, soon, until};
 
 /// The contract's bound, from the operator's request to the close at the client.
@@ -79,31 +80,77 @@ async fn only_an_operator_revokes_and_only_what_is_named_in_full() {
 }
 
 #[tokio::test]
+async fn a_revocation_outlives_the_process_where_there_is_a_place_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = format!("state_dir = \"{}\"\n", dir.path().display());
+    let start = async |state: &str| Gateway::start_under(state, "", "").await;
+    let first = start(&state).await;
+    let (alice, bob) = (first.token("alice"), first.token("bob"));
+    let (status, body) = first.operate("revoke", r#"{"user": "alice"}"#).await;
+    assert_eq!((status, body), (200, json!({"revoked": true, "held": 1, "kept": true})));
+    let second = start(&state).await;
+    assert_eq!((second.get("/v1/accounts", &alice).await.0, second.get("/v1/accounts", &bob).await.0), (401, 200));
+
+    // Elsewhere it ends with the process, and the operator is told so.
+    let elsewhere = start("").await;
+    assert_eq!(elsewhere.get("/v1/accounts", &alice).await.0, 200);
+    assert_eq!(elsewhere.operate("revoke", r#"{"user": "alice"}"#).await.1["kept"], false);
+    assert_eq!(elsewhere.get("/v1/accounts", &alice).await.0, 401);
+
+    // What cannot be written is in force all the same, and nobody is told that it is kept.
+    std::fs::create_dir(dir.path().join("balance-gateway.revoked.new")).unwrap();
+    let (status, body) = second.operate("revoke", r#"{"user": "bob"}"#).await;
+    assert_eq!((status, &body["error"]["code"]), (500, &json!("NOT_KEPT")));
+    assert_eq!(second.get("/v1/accounts", &bob).await.0, 401);
+}
+
+#[tokio::test]
+async fn without_the_revocations_of_the_last_run_nothing_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = format!("state_dir = \"{}\"\n", dir.path().display());
+    let first = Gateway::start_under(&state, "", "").await;
+    assert_eq!(first.operate("revoke", r#"{"user": "alice"}"#).await.0, 200);
+    let file = dir.path().join("balance-gateway.revoked");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+    let config = first.file.to_str().unwrap();
+    let (code, said) = Process::start(&["serve", "--config", config], &[]).ended().await;
+    assert!(code == Some(70) && said.contains("balance-gateway.revoked") && said.contains("remove it"), "{code:?} {said}");
+    std::fs::remove_file(&file).unwrap();
+    Gateway::start_under(&state, "", "").await;
+}
+
+#[tokio::test]
 async fn a_socket_that_takes_nothing_is_closed_too() {
     // Many accounts make a large snapshot; asked for again and again, and never read, it fills every buffer on the way.
     let account = |n| format!("[[accounts]]\nid = \"{n:0>64}\"\nvenue = \"p99\"\nenabled = false\nowners = [\"alice\"]\n");
-    let accounts: String = (0..1_000).map(account).collect();
+    let accounts: String = (0..2_000).map(account).collect();
     let gateway = Gateway::start("", &accounts).await;
     let mut client = gateway.login(&gateway.token("alice")).await;
     client.send(json!({"type": "subscribe", "channel": "user:balances"})).await;
     for _ in 0..80 {
         client.send(json!({"type": "resync", "channel": "user:balances"})).await;
     }
-    // Stuck: nothing more is written.
-    let mut before = None;
+    // Stuck: nothing more is written. A socket that takes something takes it within one of many looks at the counter.
+    let mut before = (None, 0);
     until("full buffers", async || {
-        tokio::time::sleep(Duration::from_millis(200)).await;
         let metrics = gateway.metrics().await;
-        let frames = metrics.lines().find(|line| line.contains("client_bytes_total ")).map(str::to_owned);
-        let stuck = frames.is_some() && frames == before;
-        before = frames;
-        stuck.then_some(())
+        let bytes = metrics.lines().find(|line| line.contains("client_bytes_total ")).map(str::to_owned);
+        before = if bytes == before.0 { (bytes, before.1 + 1) } else { (bytes, 0) };
+        (before.0.is_some() && before.1 >= 25).then_some(())
     })
     .await;
     let start = Instant::now();
     gateway.operate("revoke", r#"{"user": "alice"}"#).await;
     until("the close", async || gateway.metrics().await.contains("client_closes_total{code=\"4104\"} 1").then_some(())).await;
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    // It reads again. What the sockets held comes, the frame that was begun, the close, and nothing of what was to follow.
+    assert_eq!(client.closed().await, 4104);
+    let bytes = |line: &str| line.rsplit(' ').next().and_then(|bytes| bytes.parse::<u64>().ok());
+    let metrics = gateway.metrics().await;
+    let after = metrics.lines().find(|line| line.contains("client_bytes_total ")).and_then(bytes);
+    let told = after.zip(before.as_deref().and_then(bytes)).map(|(after, before)| after - before);
+    assert!(told.is_some_and(|told| told < 70_000), "{told:?} bytes were written after the token was revoked");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+use super::super::support::process::Process;
 use super::kit::{Gateway, beside, soon, until};
 
 /// Puts a new self-signed certificate for `localhost` and its key in place; the certificate is its own root.
@@ -71,6 +72,11 @@ async fn both_listeners_speak_tls_and_a_renewed_certificate_drops_nobody() {
     let rest = section("tls", &files) + &section("admin_tls", &files);
     let gateway = Gateway::start_in(dir, "", &rest).await;
     assert!(dial(gateway.admin, &files).await.is_some());
+    let metrics = format!("https://localhost:{}/metrics", gateway.admin.port());
+    let metrics = gateway.http.get(metrics).send().await.unwrap().text().await.unwrap();
+    for listener in ["clients", "operators"] {
+        assert!(metrics.contains(&format!("tls_expiry_timestamp_seconds{{listener=\"{listener}\"}} ")), "{metrics}");
+    }
     let mut early = login(&gateway, &files).await.unwrap();
     // Plain text is not understood, and does no harm.
     assert!(gateway.http.get(format!("http://{}/v1/balances", gateway.addr)).send().await.is_err());
@@ -145,6 +151,48 @@ async fn much_goes_both_ways_over_tls_and_a_slow_reader_gets_all_of_it() {
         assert_eq!(accounts, 1_000);
     }
     assert!(is_served(&mut socket).await);
+}
+
+/// Exit code and words of `health`.
+async fn health(args: &[&str]) -> (Option<i32>, String) {
+    Process::start(&[&["health"], args].concat(), &[]).ended().await
+}
+
+#[tokio::test]
+async fn a_health_check_knows_the_configured_certificate_and_takes_no_other() {
+    balance_gateway::runtime::install_crypto();
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().to_path_buf();
+    // As it is in a container: the certificate's name is not the one that is asked.
+    let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+    std::fs::write(files.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(files.join("cert.pem"), made.cert.pem()).unwrap();
+    let gateway = Gateway::start_in(dir, "", &section("admin_tls", &files)).await;
+    let server = format!("[server]\nadmin_listen = \"0.0.0.0:{}\"\n", gateway.admin.port());
+    let config = files.join("health.toml");
+    // What is wrong elsewhere in the file is not the running gateway's illness.
+    std::fs::write(&config, format!("{server}{}[access]\nno_such_key = 1\n", section("admin_tls", &files))).unwrap();
+    let config = config.to_str().unwrap();
+    assert_eq!(health(&["--config", config]).await, (Some(0), "ready".to_owned()));
+
+    let url = format!("https://127.0.0.1:{}/", gateway.admin.port());
+    let cert = files.join("cert.pem");
+    for args in [&["--url", &url][..], &["--url", &url, "--ca-file", cert.to_str().unwrap()]] {
+        let (code, text) = health(args).await;
+        assert!(code == Some(1) && text.contains("does not answer"), "neither its issuer nor its name is good: {text}");
+    }
+    certify(&files);
+    until("the renewed certificate", async || dial(gateway.admin, &files).await).await;
+    assert_eq!(health(&["--config", config]).await.0, Some(0));
+    let url = format!("https://localhost:{}/", gateway.admin.port());
+    assert_eq!(health(&["--url", &url, "--ca-file", cert.to_str().unwrap()]).await.0, Some(0));
+
+    // Whoever else sits on the port is not our gateway.
+    let other = tempfile::tempdir().unwrap();
+    certify(other.path());
+    let config = other.path().join("health.toml");
+    std::fs::write(&config, server + &section("admin_tls", other.path())).unwrap();
+    assert_eq!(health(&["--config", config.to_str().unwrap()]).await.0, Some(1));
 }
 
 /// Speaks TLS in front of a plain port.

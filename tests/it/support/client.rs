@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::soon;
+use super::{contract, soon};
 
 pub const BALANCES: &str = "user:balances";
 pub const ORDERS: &str = "user:orders";
@@ -50,6 +50,15 @@ impl Client {
     /// Connects; with `token`, shows it in the upgrade. The refusal's status where there is one.
     pub async fn connect(addr: SocketAddr, token: Option<&str>) -> Result<Self, u16> {
         Self::over(TcpSocket::new_v4().unwrap(), addr, token).await
+    }
+
+    /// Connects if it is let in: `None` while the gateway is away or refuses.
+    pub async fn dial(addr: SocketAddr, token: &str) -> Option<Self> {
+        let stream = soon("an answer", TcpStream::connect(addr)).await.ok()?;
+        let mut request = format!("ws://{addr}/v1/ws").into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let (socket, _) = soon("the upgrade", tokio_tungstenite::client_async(request, stream)).await.ok()?;
+        Some(Self { socket, held: BTreeMap::new(), subscribed: false })
     }
 
     /// A connection whose kernel takes only a little before the reader does.
@@ -105,6 +114,7 @@ impl Client {
             match soon("a frame", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+                    contract::check_frame(&frame);
                     self.take(&frame, text.len());
                     return Came::Frame(frame);
                 }

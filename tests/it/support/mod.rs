@@ -3,7 +3,11 @@
 //! The client reads frames by its own rules and shares no code with the gateway's side, so that both can be wrong apart.
 
 pub mod client;
+pub mod contract;
+pub mod picture;
 pub mod process;
+pub mod terminal;
+pub mod wire;
 pub mod world;
 
 use std::time::Duration;

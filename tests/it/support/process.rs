@@ -48,6 +48,11 @@ impl Process {
         }
     }
 
+    /// Leaves out of [`Process::ended`] what was said so far.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// Where `serve --log-format json` listens: for clients, for operators.
     pub async fn listening(&mut self) -> (String, String) {
         let addresses = |line: &str| {

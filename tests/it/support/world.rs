@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use balance_gateway::access::{self, Claims};
 use balance_gateway::app::App;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::soon;
+use super::{contract, soon};
 
 /// Signs the tests' tokens. Must appear in no output.
 pub const TOKEN_SECRET: &str = "SECRET-tokens-0123456789abcdef0123456789";
@@ -203,7 +203,10 @@ impl World {
         }
         let answer = soon(path, request.send()).await.unwrap();
         let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), etag, answer.text().await.unwrap())
+        let (status, content_type) = (answer.status().as_u16(), contract::content_type(answer.headers()));
+        let body = answer.text().await.unwrap();
+        contract::check_answer(path, status, &content_type, &body);
+        (status, etag, body)
     }
 
     /// A JSON body of the clients' listener, as a user sees it.
@@ -240,6 +243,19 @@ impl World {
     pub async fn reload(&self, blocks: &[String]) -> (u16, String) {
         std::fs::write(&self.path, file(&self.server, blocks)).unwrap();
         self.act("/admin/reload", Some(OPERATOR)).await
+    }
+
+    /// Stops the gateway and starts it again, at the same address for clients. Tells when the new one began.
+    pub async fn restart(&mut self) -> Instant {
+        self.stop.cancel();
+        soon("the gateway's end", &mut self.ended).await.unwrap().unwrap();
+        let listen = ("BALANCE_GATEWAY__SERVER__LISTEN".to_owned(), self.addr.to_string());
+        let config = Config::load(Some(&self.path), [listen]).unwrap_or_else(|errors| panic!("{errors}"));
+        let begun = Instant::now();
+        let app = App::bind(config).await.unwrap();
+        (self.admin, self.stop) = (app.admin_addr(), app.stop_token());
+        self.ended = run(app);
+        begun
     }
 
     /// Waits for the end of [`App::run`].

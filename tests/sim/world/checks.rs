@@ -11,6 +11,7 @@ use super::{World, truth};
 impl World {
     /// After each step: wakes readers, lets clients do what they can, and checks.
     pub(super) fn look(&mut self) {
+        self.witness();
         self.gateway.woken = self.gateway.hub.wake_since(self.gateway.woken);
         let gsn = self.gateway.store.gsn();
         let committed = gsn != std::mem::replace(&mut self.seen, gsn);
@@ -24,6 +25,9 @@ impl World {
             };
             let client = &mut self.clients[nth];
             let result = client.pump(now, &self.gateway, &self.accounts, &mut note).and_then(|read| {
+                if read {
+                    client.compare_past(&self.gateway, &self.accounts)?;
+                }
                 let newest = self.gateway.store.gsn();
                 let unthrottled = client.wish.max_rate_hz.is_none() || client.view.gsn >= newest;
                 if client.is_idle() && (read || committed) && unthrottled {
@@ -42,7 +46,7 @@ impl World {
         for nth in 0..self.accounts.len() {
             self.check_alive(nth);
             if touched.contains(&nth) {
-                self.check_rows(nth);
+                self.check_rows(nth, gsn);
             }
         }
         touched.clear();
@@ -64,15 +68,33 @@ impl World {
         }
     }
 
-    fn check_rows(&mut self, nth: usize) {
+    /// Judges every cut that was there to be read since the last look, as if a client had read it.
+    pub(super) fn witness(&mut self) {
+        for cut in self.gateway.witness.take() {
+            let idx_of = |id: &str| {
+                let nth = self.accounts.iter().position(|account| &*account.spec.id == id);
+                self.gateway.upstreams[nth.expect("a row belongs to an account")].idx
+            };
+            self.gateway.history.note(idx_of, &cut);
+            let records = cut.accounts.iter().map(|record| &record.key.account);
+            let mut changed: Vec<_> = records.chain(cut.balances.iter().map(|row| &row.key.account)).collect();
+            changed.dedup();
+            let touched = |id: &Arc<str>| changed.contains(&id);
+            let nths: Vec<usize> = (0..self.accounts.len()).filter(|nth| touched(&self.accounts[*nth].spec.id)).collect();
+            nths.into_iter().for_each(|nth| self.check_rows(nth, cut.cut));
+        }
+    }
+
+    fn check_rows(&mut self, nth: usize, gsn: u64) {
         let upstream = &self.gateway.upstreams[nth];
         let side = &self.sides[self.accounts[nth].side];
-        let changes = self.gateway.store.changes_since(0, &[upstream.idx], &Filter::default(), Channel::Balances);
-        let Some(state) = changes.accounts.first().map(|record| record.state) else { return };
+        let Some((record, rows)) = self.gateway.history.at(upstream.idx, gsn) else { return };
+        let state = record.state;
         let pipe = upstream.conn.and_then(|conn| side.pipes.get(&conn));
-        let recent = side.log.version_at(Mono(self.now.mono.0.saturating_sub(self.recent_ms * 1000)));
+        let recent_ms = self.recent_ms(nth);
+        let recent = side.log.version_at(Mono(self.now.mono.0.saturating_sub(recent_ms * 1000)));
         let mut why = None;
-        for row in &changes.balances {
+        for row in &rows {
             let live = row.state == RowState::Live;
             if live && !state.is_proven() {
                 why = Some(format!("a row is live in an account that is {state:?}"));
@@ -84,21 +106,21 @@ impl World {
             if pipe.clean {
                 let told = pipe.told.get(&(row.wallet.clone(), row.asset.clone()));
                 let told = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));
-                let low = told.copied().unwrap_or(pipe.opened);
+                let low = told.copied().unwrap_or_default().max(pipe.opened);
                 if !side.log.allows(row, low, upstream.ceiling) {
                     why = Some(format!("a live row is not what was said last (versions {low} to {})", upstream.ceiling));
                 }
             }
             if state == AccountState::Live && !side.log.allows(row, recent, side.log.version()) {
-                why = Some(format!("a live row is not what was held in the last {} ms", self.recent_ms));
+                why = Some(format!("a live row is not what was held in the last {recent_ms} ms"));
             }
             if why.is_some() {
                 why = why.map(|why| format!("{why}: {}", truth::brief(row)));
                 break;
             }
         }
-        if changes.balances.len() > MAX_ROWS.min(side.log.keys()) {
-            why = Some(format!("{} rows, of {} ever held", changes.balances.len(), side.log.keys()));
+        if rows.len() > MAX_ROWS.min(side.log.keys()) {
+            why = Some(format!("{} rows, of {} ever held", rows.len(), side.log.keys()));
         }
         let orders = self.gateway.store.changes_since(0, &[upstream.idx], &Filter::default(), Channel::Orders).orders.len();
         if orders > MAX_ORDERS {
@@ -108,6 +130,17 @@ impl World {
             let id = Arc::clone(&self.accounts[nth].spec.id);
             self.fail(format!("{id}: {why}"));
         }
+    }
+
+    /// How old a live row's number may be. An answer out of its time may agree with what a newer one would have corrected: then the
+    /// comparison after it finds it. Until there is one, the answer may be of any age.
+    fn recent_ms(&self, nth: usize) -> u64 {
+        if self.gateway.upstreams[nth].was_late {
+            return self.now.mono.0 / 1000;
+        }
+        let late = self.gateway.upstreams[nth].late_at;
+        let is_recent = late.is_some_and(|at| self.now.mono.since_ms(at) <= 2 * self.recent_ms);
+        if is_recent { 2 * self.recent_ms } else { self.recent_ms }
     }
 
     /// What keeps an account from being live and exactly its book. `None`: nothing.

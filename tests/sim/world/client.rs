@@ -271,9 +271,7 @@ impl Client {
             let Balance { key, wallet, asset, .. } = &**row;
             let key = [key.venue.to_owned(), key.account.to_string(), wallet.to_string(), asset.to_string()];
             let held = left.remove(&key).unwrap_or_default();
-            let number = |name: &str, wanted: &Option<Amount>| held[name].as_str() == wanted.as_ref().map(Amount::as_str);
-            let numbers = number("total", &row.total) && number("available", &row.available) && number("locked", &row.locked);
-            if !numbers || held["gsn"] != row.gsn || held["state"] != word(row.state) {
+            if !is_same(&held, row) {
                 return Err(format!("at gsn {} the client holds {held}, the store {}", self.view.gsn, brief(row)));
             }
         }
@@ -303,6 +301,55 @@ impl Client {
         }
         Ok(())
     }
+}
+
+impl Client {
+    /// Does the picture show exactly the cut whose number it has? That cut may be long past where the client is slow or throttled.
+    ///
+    /// # Errors
+    /// What differs from what every reader of that cut was to be told.
+    pub fn compare_past(&self, gateway: &Gateway, accounts: &[Account]) -> Result<(), String> {
+        let View { epoch, gsn, .. } = &self.view;
+        let is_present = epoch.split('-').next() == Some(gateway.store.epoch());
+        if !self.view.installed || self.asked.is_some() || self.wish.orders || !is_present {
+            return Ok(());
+        }
+        for (account, up) in accounts.iter().zip(&gateway.upstreams) {
+            let name = [account.venue.name.to_owned(), account.spec.id.to_string()];
+            let (Some(held), Some((record, rows))) = (self.view.accounts.get(&name), gateway.history.at(up.idx, *gsn)) else {
+                continue;
+            };
+            if held["state"] != record.state.as_str() {
+                return Err(format!(
+                    "at gsn {gsn} the client held {} as {}, it was {:?}",
+                    name[1], held["state"], record.state
+                ));
+            }
+            let assets = &self.wish.filter.assets;
+            let mut known = 0;
+            for row in rows.iter().filter(|row| assets.as_ref().is_none_or(|list| list.iter().any(|name| row.asset == *name))) {
+                let key = [name[0].clone(), name[1].clone(), row.wallet.to_string(), row.asset.to_string()];
+                let held = self.view.rows.get(&key);
+                known += usize::from(held.is_some());
+                let is_left_out = self.view.nonzero && row.is_zero();
+                if !is_left_out && !held.is_some_and(|held| is_same(held, row)) {
+                    return Err(format!("at gsn {gsn} the client held {held:?}, the store {}", brief(row)));
+                }
+            }
+            let held = self.view.rows.keys().filter(|key| key[..2] == name).count();
+            if held != known {
+                return Err(format!("at gsn {gsn} the client held {held} rows of {}, of which the store had {known}", name[1]));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does a row as a client holds it say what the store's does?
+fn is_same(held: &Value, row: &Balance) -> bool {
+    let number = |name: &str, wanted: &Option<Amount>| held[name].as_str() == wanted.as_ref().map(Amount::as_str);
+    let numbers = number("total", &row.total) && number("available", &row.available) && number("locked", &row.locked);
+    numbers && held["gsn"] == row.gsn && held["state"] == word(row.state)
 }
 
 impl Conn {

@@ -14,6 +14,8 @@ use balance_gateway::venue::link::{Link, LinkParts};
 use balance_gateway::venue::sim::ConnId;
 use balance_gateway::venue::{AccountSpec, CallId, Shared, Venue};
 
+use super::witness::{History, Witness};
+
 /// Most rows of one account in these worlds.
 pub const MAX_ROWS: usize = 400;
 /// Most orders the store keeps of one account.
@@ -42,6 +44,9 @@ pub struct Upstream {
     /// The newest version anything heard spoke of.
     pub ceiling: u64,
     pub calls: BTreeSet<(ConnId, u32)>,
+    /// When an answer out of its time last came to an account that was proven, and whether the last answer was one.
+    pub late_at: Option<Mono>,
+    pub was_late: bool,
 }
 
 /// One run.
@@ -54,6 +59,8 @@ pub struct Gateway {
     pub upstreams: Vec<Upstream>,
     pub metrics: Arc<Metrics>,
     pub woken: u64,
+    pub witness: Witness,
+    pub history: History,
 }
 
 impl Gateway {
@@ -77,9 +84,10 @@ impl Gateway {
                 seed: seed.wrapping_mul(31).wrapping_add(nth),
             });
             let (conn, calls) = Default::default();
-            Upstream { link, idx, conn, dial: 0, heard: now.mono, floor: 0, ceiling: 0, calls }
+            Upstream { link, idx, conn, dial: 0, heard: now.mono, floor: 0, ceiling: 0, calls, late_at: None, was_late: false }
         });
-        let upstreams = upstreams.collect();
+        let upstreams: Vec<Upstream> = upstreams.collect();
+        let witness = Witness::new(&store, upstreams.iter().map(|up| up.idx).collect());
         let directory = Arc::new(Directory::default());
         let deps = Deps {
             hub: Arc::clone(&hub),
@@ -88,7 +96,8 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
             limits: limits(),
         };
-        let gateway = Self { run, store, hub, deps: Arc::new(deps), directory, upstreams, metrics, woken: 0 };
+        let (deps, history) = (Arc::new(deps), History::default());
+        let gateway = Self { run, store, hub, deps, directory, upstreams, metrics, woken: 0, witness, history };
         gateway.list(accounts);
         gateway
     }

@@ -9,13 +9,17 @@
 //!   *high*. *High* is the newest version anything that arrived spoke of: nothing is known before it was said. *Low* is the newest version of
 //!   that very row which the venue told on this connection and which has arrived in full, or the version at which the connection was
 //!   opened: what was said is not forgotten. A move of which the venue says nothing (a deposit at a venue that pushes none) does not raise
-//!   *low*. Numbers that the row calls unknown agree with everything.
+//!   *low*. Numbers that the row calls unknown agree with everything. Where the venue numbers its messages and the numbers prove that one is
+//!   lost (`numbers.rs`), *low* is the version before the one that shows the loss. An answer of REST that is out of its time (a replica that
+//!   lags) is believed where nothing was proven; it never excuses a row of an account that was.
 //! - **Recent.** In a `live` account (not in a `degraded` one: its reason says that comparing fails), a `live` row shows a holding that the
 //!   book had within the last [`World::recent_ms`], whatever was lost: liveness bound, reconcile period and the second opinion.
 //! - **Nothing invented.** Every row, stale ones too, shows a holding that the book once had.
 //! - **Readers.** Each client builds its picture by the published rules alone (`view.rs`). `gsn` grows, `prev` chains, parts come together,
-//!   nothing precedes `subscribed`, no frame names an account outside the client's right. A client to whom nothing is on its way equals the
-//!   store, row by row; a throttled one does once its gsn has reached the newest change.
+//!   nothing precedes `subscribed`, no frame names an account outside the client's right. After each frame a client's picture is exactly the
+//!   cut whose number it has, however long past; one to whom nothing is on its way equals the store, row by row.
+//! - **Every cut.** The checks of rows hold for every state that was there to be read, not only after a step: a witness reads at each ring
+//!   of the store's bell, in the middle of whatever the gateway does, as a reader on another thread may (`witness.rs`).
 //! - **Whole.** One frame of a venue is one commit, so that readers get all of it or nothing.
 //! - **Bounds.** Rows, orders, and the frames of one write.
 //!
@@ -25,10 +29,14 @@
 mod checks;
 pub mod client;
 pub mod gateway;
+mod links;
 pub mod net;
 mod operator;
+mod time;
 pub mod truth;
+mod venues;
 pub mod view;
+mod witness;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -39,13 +47,13 @@ use arc_swap::ArcSwap;
 use balance_gateway::access::Access;
 use balance_gateway::model::{Mono, Now, UnixMs};
 use balance_gateway::sim::Market;
-use balance_gateway::venue::link::{Command, DialError};
-use balance_gateway::venue::sim::{ConnId, Move, Sim, SimOut, SimRequest, SimSetup};
-use balance_gateway::venue::{AccountSpec, Call, CallError, CallId, Credentials, Frame, Options, Reply, Venue};
+use balance_gateway::venue::link::DialError;
+use balance_gateway::venue::sim::{ConnId, Sim, SimSetup};
+use balance_gateway::venue::{AccountSpec, Call, CallError, CallId, Credentials, Options, Venue};
 
 use client::{Client, Wish};
 use gateway::{Account, Gateway};
-use net::{Arrival, Item, Owner, Side};
+use net::{Arrival, Owner, Side};
 
 /// When worlds begin.
 const BEGIN: UnixMs = UnixMs(1_763_121_358_960);
@@ -74,9 +82,23 @@ enum Event {
     /// A dial reaches the venue.
     Dial(Owner, u32, balance_gateway::venue::Handshake),
     Ask(Owner, ConnId, Call),
-    Reply(Owner, ConnId, CallId, Result<(u16, String), CallError>, u64),
+    Reply(Owner, ConnId, CallId, Answer),
     /// Whoever planned the world wants to act.
     Planned(u64),
+}
+
+/// An answer to a call, and the version of the book it tells of.
+struct Answer {
+    reply: Result<(u16, String), CallError>,
+    version: u64,
+    /// It was given before, and a newer one exists.
+    is_late: bool,
+}
+
+impl Answer {
+    fn none() -> Self {
+        Self { reply: Err(CallError::Timeout), version: 0, is_late: false }
+    }
 }
 
 struct Queued(Mono, u64, Event);
@@ -189,6 +211,7 @@ impl World {
             seen: 0,
         };
         for nth in 0..world.sides.len() {
+            world.sides[nth].tells = world.knows[nth];
             world.next_move(nth);
         }
         world
@@ -243,416 +266,6 @@ impl World {
             self.failure = Some(why);
         }
     }
-
-    // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Lets time pass until `end`, until something planned is due, or until something is wrong.
-    pub fn run(&mut self, end: Mono) {
-        while self.failure.is_none() && self.planned.is_empty() {
-            if !self.step(end) {
-                self.set_time(end);
-                return;
-            }
-        }
-    }
-
-    fn set_time(&mut self, at: Mono) {
-        if at > self.now.mono {
-            self.at_once = 0;
-            self.now = Now { mono: at, unix: UnixMs(BEGIN.0 + (at.0 / 1000) as i64 - 1_000) };
-        }
-        self.at_once += 1;
-        if self.at_once > MAX_STEPS_AT_ONCE {
-            self.fail("time stands still");
-        }
-    }
-
-    fn step(&mut self, end: Mono) -> bool {
-        let queued = self.queue.peek().map(|Reverse(Queued(at, ..))| *at);
-        let timer = self.next_timer();
-        let next = [queued, timer.map(|(at, _)| at)].into_iter().flatten().min();
-        let Some(at) = next.filter(|at| *at <= end) else { return false };
-        self.set_time(at);
-        self.stats.steps += 1;
-        if queued == Some(at) {
-            let Some(Reverse(Queued(_, _, event))) = self.queue.pop() else { return false };
-            self.happen(event);
-        } else if let Some((_, timer)) = timer {
-            self.fire(timer);
-        }
-        self.look();
-        true
-    }
-
-    fn next_timer(&self) -> Option<(Mono, Timer)> {
-        let sides = self.sides.iter().zip(0..).filter_map(|(side, nth)| Some((side.sim.deadline()?, Timer::Sim(nth))));
-        let links = self.gateway.upstreams.iter().zip(0..);
-        let links = links.filter_map(|(up, nth)| Some((up.link.deadline()?, Timer::Link(nth))));
-        let clients = self.clients.iter().filter_map(|client| Some((client.next(self.now)?, Timer::Clients)));
-        sides.chain(links).chain(clients).min_by_key(|(at, _)| *at)
-    }
-
-    fn fire(&mut self, timer: Timer) {
-        match timer {
-            Timer::Sim(nth) => {
-                let (side, now) = (&mut self.sides[nth], self.now);
-                let mut out = SimOut::default();
-                side.sim.on_timeout(now, &mut out);
-                let mut arrivals = Vec::new();
-                side.deliver(now, out, &mut arrivals);
-                self.tell(|| format!("venue {nth} timer"));
-                self.arrivals(nth, arrivals);
-            }
-            Timer::Link(nth) => {
-                self.tell(|| format!("link {nth} timer"));
-                let mut commands = Vec::new();
-                self.gateway.upstreams[nth].link.on_timer(self.now, &mut commands);
-                self.carry_out(nth, commands);
-            }
-            Timer::Clients => {} // `look` lets them do what is due
-        }
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Arrive(side, conn, true) => self.arrive_up(side, conn),
-            Event::Arrive(side, conn, false) => self.arrive_down(side, conn),
-            Event::Move(nth) => {
-                if self.sides[nth].pace_ms > 0 {
-                    self.trade(nth);
-                    self.next_move(nth);
-                }
-            }
-            Event::Dial(owner, dial, handshake) => self.dial(owner, dial, &handshake),
-            Event::Dialed(owner, dial, result) => self.dialed(owner, dial, result),
-            Event::Ask(owner, conn, call) => self.ask(owner, conn, &call),
-            Event::Reply(owner, conn, call, reply, version) => self.reply(owner, conn, call, reply, version),
-            Event::Planned(what) => self.planned.push(what),
-        }
-    }
-
-    // ── the venues ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn trade(&mut self, nth: usize) {
-        let (side, now) = (&mut self.sides[nth], self.now);
-        let Some(book) = side.sim.book(&side.account) else { return };
-        let mv = side.market.next(now, book);
-        self.moves(nth, &mv);
-    }
-
-    /// Lets a venue's market begin that stood still.
-    pub fn begin_moving(&mut self, nth: usize) {
-        self.next_move(nth);
-    }
-
-    /// Moves money at a venue.
-    pub fn moves(&mut self, nth: usize, mv: &Move) {
-        let mut arrivals = Vec::new();
-        let (side, now) = (&mut self.sides[nth], self.now);
-        if side.moves(now, mv, &mut arrivals) {
-            self.stats.moves += 1;
-            let version = self.sides[nth].log.version();
-            self.tell(|| format!("venue {nth} version {version}: {mv:?}"));
-        } else {
-            side.market.refused(mv);
-        }
-        self.arrivals(nth, arrivals);
-    }
-
-    /// Throws one of the venue's own faults.
-    pub fn fault(&mut self, nth: usize, name: &str) {
-        let (side, now) = (&mut self.sides[nth], self.now);
-        let (mut out, mut arrivals) = (SimOut::default(), Vec::new());
-        if let Err(why) = side.sim.on_fault(now, name, &mut out) {
-            self.fail(format!("{name}: {why}"));
-            return;
-        }
-        side.deliver(now, out, &mut arrivals);
-        self.tell(|| format!("venue {nth} FAULT {name}"));
-        self.arrivals(nth, arrivals);
-    }
-
-    /// From now on the venue's frames need not be what it last said.
-    pub fn roughen(&mut self, nth: usize) {
-        self.sides[nth].rough = true;
-        self.sides[nth].pipes.values_mut().for_each(|pipe| pipe.clean = false);
-    }
-
-    /// Alters a venue's network.
-    pub fn network(&mut self, nth: usize, what: &str, change: impl FnOnce(&mut net::Network)) {
-        change(&mut self.sides[nth].net);
-        self.tell(|| format!("venue {nth} NETWORK {what}"));
-    }
-
-    /// Breaks all connections of a venue.
-    pub fn cut(&mut self, nth: usize) {
-        let mut arrivals = Vec::new();
-        self.sides[nth].cut(self.now.mono, &mut arrivals);
-        self.tell(|| format!("venue {nth} NETWORK cut"));
-        self.arrivals(nth, arrivals);
-    }
-
-    /// Puts something no venue says before its gateway.
-    pub fn inject(&mut self, nth: usize, item: &Item) {
-        let side = &mut self.sides[nth];
-        let (version, mut arrivals) = (side.log.version(), Vec::new());
-        for conn in side.pipes.keys().copied().collect::<Vec<_>>() {
-            side.send_down(self.now.mono, conn, item.clone(), version, true, &mut arrivals);
-        }
-        self.tell(|| format!("venue {nth} NETWORK garbage"));
-        self.arrivals(nth, arrivals);
-    }
-
-    /// Ends everything that is wrong with a venue's network.
-    pub fn heal(&mut self, nth: usize) {
-        let mut arrivals = Vec::new();
-        self.sides[nth].heal(self.now.mono, &mut arrivals);
-        self.tell(|| format!("venue {nth} NETWORK healed"));
-        self.arrivals(nth, arrivals);
-    }
-
-    fn arrive_up(&mut self, nth: usize, conn: ConnId) {
-        let now = self.now;
-        while let Some(parcel) = self.sides[nth].take(now.mono, conn, true) {
-            let side = &mut self.sides[nth];
-            let (mut out, mut arrivals) = (SimOut::default(), Vec::new());
-            let Some(pipe) = side.pipes.get_mut(&conn) else { return };
-            match parcel.item {
-                _ if pipe.venue_done => {}
-                Item::Text(text) => {
-                    side.sim.on_frame(now, conn, &text, &mut out);
-                    self.tell_text(("venue", nth), &text);
-                }
-                Item::Ping => {
-                    let version = side.log.version();
-                    side.send_down(now.mono, conn, Item::Pong, version, true, &mut arrivals);
-                }
-                Item::End | Item::Close(_) => {
-                    pipe.venue_done = true;
-                    side.sim.on_disconnect(now, conn);
-                }
-                Item::Binary | Item::Pong => {}
-            }
-            let side = &mut self.sides[nth];
-            side.deliver(now, out, &mut arrivals);
-            side.tidy(conn);
-            self.arrivals(nth, arrivals);
-        }
-    }
-
-    fn arrive_down(&mut self, nth: usize, conn: ConnId) {
-        while let Some(parcel) = self.sides[nth].take(self.now.mono, conn, false) {
-            let Some(owner) = self.sides[nth].pipes.get(&conn).map(|pipe| pipe.owner) else { return };
-            if owner.run == self.gateway.run && self.gateway.upstreams[owner.link].conn == Some(conn) {
-                self.hear(nth, conn, owner.link, parcel);
-            }
-            self.sides[nth].tidy(conn);
-        }
-    }
-
-    fn hear(&mut self, nth: usize, conn: ConnId, link: usize, parcel: net::Parcel) {
-        self.stats.heard += 1;
-        let now = self.now;
-        let mut commands = Vec::new();
-        let upstream = &mut self.gateway.upstreams[link];
-        upstream.heard = now.mono;
-        upstream.ceiling = upstream.ceiling.max(parcel.version);
-        if parcel.last {
-            upstream.floor = upstream.floor.max(parcel.version);
-        } else {
-            upstream.floor = upstream.floor.max(parcel.version.saturating_sub(1));
-        }
-        let before = self.gateway.store.gsn();
-        match parcel.item {
-            Item::Text(text) => {
-                upstream.link.on_frame(now, Frame::Text(&text), &mut commands);
-                let commits = self.gateway.store.gsn() - before;
-                let hangs_up = commands.iter().any(|command| matches!(command, Command::Hangup));
-                self.tell_text(("link", link), &text);
-                if commits > 1 + u64::from(hangs_up) {
-                    self.fail(format!("one frame gave {commits} commits"));
-                }
-            }
-            Item::Binary => upstream.link.on_frame(now, Frame::Binary(&[7, 0, 255]), &mut commands),
-            Item::Ping => upstream.link.on_frame(now, Frame::Ping, &mut commands),
-            Item::Pong => upstream.link.on_frame(now, Frame::Pong, &mut commands),
-            Item::Close(_) | Item::End => {
-                upstream.conn = None;
-                upstream.calls.clear();
-                let code = if let Item::Close(code) = parcel.item { Some(code) } else { None };
-                upstream.link.on_closed(now, code);
-                if let Some(pipe) = self.sides[nth].pipes.get_mut(&conn) {
-                    pipe.gateway_done = true;
-                }
-                self.tell(|| format!("link {link} is disconnected ({code:?})"));
-            }
-        }
-        self.touched.push(link);
-        self.carry_out(link, commands);
-    }
-
-    // ── the links ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn carry_out(&mut self, link: usize, commands: Vec<Command>) {
-        self.touched.push(link);
-        let (now, nth) = (self.now.mono, self.accounts[link].side);
-        let owner = Owner { run: self.gateway.run, link };
-        for command in commands {
-            let conn = self.gateway.upstreams[link].conn;
-            match command {
-                Command::Dial(handshake) => {
-                    self.gateway.upstreams[link].dial += 1;
-                    let at = Mono(now.0 + self.sides[nth].latency());
-                    let dial = self.gateway.upstreams[link].dial;
-                    self.at(at, Event::Dial(owner, dial, handshake));
-                }
-                Command::Send(text) => self.send_up(nth, conn, Item::Text(text)),
-                Command::Ping => self.send_up(nth, conn, Item::Ping),
-                Command::Hangup => {
-                    self.send_up(nth, conn, Item::End);
-                    self.hang_up(link);
-                }
-                Command::Call(call) => {
-                    let Some(conn) = conn else { continue };
-                    let at = Mono(now.0 + self.sides[nth].latency());
-                    let upstream = &mut self.gateway.upstreams[link];
-                    upstream.calls.insert((conn, call.id.0));
-                    let give_up = now.plus_ms(call.timeout_ms);
-                    self.at(give_up, Event::Reply(owner, conn, call.id, Err(CallError::Timeout), 0));
-                    self.at(at, Event::Ask(owner, conn, call));
-                }
-            }
-        }
-    }
-
-    fn send_up(&mut self, nth: usize, conn: Option<ConnId>, item: Item) {
-        let Some(conn) = conn else { return };
-        let arrival = self.sides[nth].send_up(self.now.mono, conn, item);
-        self.arrivals(nth, arrival.into_iter().collect());
-    }
-
-    fn hang_up(&mut self, link: usize) {
-        let upstream = &mut self.gateway.upstreams[link];
-        upstream.calls.clear();
-        if let Some(conn) = upstream.conn.take()
-            && let Some(pipe) = self.sides[self.accounts[link].side].pipes.get_mut(&conn)
-        {
-            pipe.gateway_done = true;
-            pipe.down.clear();
-        }
-    }
-
-    fn dial(&mut self, owner: Owner, dial: u32, handshake: &balance_gateway::venue::Handshake) {
-        let (now, nth) = (self.now, self.accounts[owner.link].side);
-        let side = &mut self.sides[nth];
-        side.dials.push(now.mono);
-        let back = Mono(now.mono.0 + side.latency());
-        if side.net.dial_hangs {
-            return self.at(now.mono.plus_ms(DIAL_TIMEOUT_MS), Event::Dialed(owner, dial, Err(DialError::Unreachable)));
-        }
-        if side.net.refuse {
-            return self.at(back, Event::Dialed(owner, dial, Err(DialError::Refused(503))));
-        }
-        let conn = side.open(owner);
-        let request = request("GET", path(&handshake.url), &handshake.headers, "");
-        let mut out = SimOut::default();
-        let result = match side.sim.on_connect(now, conn, &request, &mut out) {
-            Ok(()) => Ok(conn),
-            Err(refusal) => {
-                side.pipes.remove(&conn);
-                Err(DialError::Refused(refusal.status))
-            }
-        };
-        // The handshake's answer goes before anything said on the connection.
-        self.at(back, Event::Dialed(owner, dial, result));
-        let mut arrivals = Vec::new();
-        let later = Now { mono: back, ..now };
-        self.sides[nth].deliver(later, out, &mut arrivals);
-        self.arrivals(nth, arrivals);
-    }
-
-    fn dialed(&mut self, owner: Owner, dial: u32, result: Result<ConnId, DialError>) {
-        let nth = self.accounts[owner.link].side;
-        let current = owner.run == self.gateway.run && self.gateway.upstreams[owner.link].dial == dial;
-        if !current {
-            if let Ok(conn) = result {
-                self.send_up(nth, Some(conn), Item::End);
-                if let Some(pipe) = self.sides[nth].pipes.get_mut(&conn) {
-                    pipe.gateway_done = true;
-                }
-            }
-            return;
-        }
-        let upstream = &mut self.gateway.upstreams[owner.link];
-        upstream.conn = result.ok();
-        upstream.heard = self.now.mono;
-        if let Some(pipe) = upstream.conn.and_then(|conn| self.sides[nth].pipes.get(&conn)) {
-            (upstream.floor, upstream.ceiling) = (pipe.opened, pipe.opened);
-        }
-        let mut commands = Vec::new();
-        upstream.link.on_dialed(self.now, result.map(|_| ()), &mut commands);
-        self.tell(|| format!("link {} dialed: {result:?}", owner.link));
-        self.carry_out(owner.link, commands);
-    }
-
-    fn ask(&mut self, owner: Owner, conn: ConnId, call: &Call) {
-        if owner.run != self.gateway.run {
-            return;
-        }
-        let (now, nth) = (self.now, self.accounts[owner.link].side);
-        let base = self.gateway.upstreams[owner.link].link.rest_url().to_owned();
-        let side = &mut self.sides[nth];
-        if side.net.half_open || side.net.rest_lost {
-            return;
-        }
-        let at = Mono(now.mono.0 + side.rest_latency());
-        let (mut out, mut arrivals) = (SimOut::default(), Vec::new());
-        let reply = if side.net.rest_down {
-            (500, "the network's own words".to_owned())
-        } else {
-            let request = request(call.method, &format!("{}{}", path(&base), call.path), &call.headers, &call.body);
-            let reply = side.sim.on_request(now, &request, &mut out);
-            (reply.status, reply.body)
-        };
-        let version = side.log.version();
-        side.deliver(now, out, &mut arrivals);
-        self.tell(|| format!("venue {nth} is asked {} {}", call.method, call.path));
-        self.arrivals(nth, arrivals);
-        self.at(at, Event::Reply(owner, conn, call.id, Ok(reply), version));
-    }
-
-    fn reply(&mut self, owner: Owner, conn: ConnId, call: CallId, reply: Result<(u16, String), CallError>, version: u64) {
-        if owner.run != self.gateway.run || !self.gateway.awaits(owner.link, conn, call) {
-            return;
-        }
-        let upstream = &mut self.gateway.upstreams[owner.link];
-        upstream.ceiling = upstream.ceiling.max(version);
-        let mut commands = Vec::new();
-        let given =
-            reply.as_ref().map(|(status, body)| Reply { status: *status, body: body.as_bytes() }).map_err(|error| *error);
-        upstream.link.on_reply(self.now, call, given, &mut commands);
-        let text = reply.as_ref().map_or("nothing", |(_, body)| body);
-        self.tell_text(("link", owner.link), text);
-        self.carry_out(owner.link, commands);
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Timer {
-    Sim(usize),
-    Link(usize),
-    Clients,
-}
-
-fn request(method: &str, path: &str, headers: &[(&'static str, String)], body: &str) -> SimRequest {
-    let headers = headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
-    SimRequest { method: method.into(), path: path.into(), headers, body: body.into() }
-}
-
-/// What follows the host in an address.
-fn path(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map_or("", |at| &rest[at..])
 }
 
 /// The venue's own faults.

@@ -10,6 +10,7 @@ use balance_gateway::venue::Venue;
 use balance_gateway::venue::sim::{ConnId, Move, Sim, SimAction, SimOut};
 
 use super::truth::{Key, Log, touched};
+use crate::numbers::Count;
 
 /// What travels on a connection.
 #[derive(Debug, Clone)]
@@ -53,10 +54,12 @@ pub struct Pipe {
     pub gateway_done: bool,
     /// Nothing was lost or changed places on it, so each frame is what the venue said next.
     pub clean: bool,
-    /// The version at which it was opened.
+    /// The version at which it was opened, or, where more is known to have been said, that of which all was said.
     pub opened: u64,
     /// By row, the versions of which the venue told.
     pub told: BTreeMap<Key, Vec<u64>>,
+    /// What its messages' numbers prove, where the venue numbers them.
+    pub count: Count,
     /// A frame held back to change places with the next.
     held: Option<Item>,
 }
@@ -72,11 +75,15 @@ pub struct Network {
     pub refuse: bool,
     pub delay_ms: u64,
     pub lose: u32,
+    /// Connections live and pings are answered, but no text of the venue arrives: its stream has ended unsaid.
+    pub deaf: bool,
     pub duplicate: u32,
     pub swap: u32,
     pub rest_down: bool,
     pub rest_lost: bool,
     pub rest_slow_ms: u64,
+    /// So many requests get the answer that was given to the one before, never two of them in a row.
+    pub rest_late: u32,
 }
 
 /// A venue with its network.
@@ -90,8 +97,12 @@ pub struct Side {
     pub pipes: BTreeMap<ConnId, Pipe>,
     /// A fault was thrown after which the venue's frames need not be what it last said.
     pub rough: bool,
+    /// By account and path: the last answer of status 200, and the version it told of.
+    pub answers: BTreeMap<(usize, String), (String, u64)>,
     /// When each new connection was asked for.
     pub dials: Vec<Mono>,
+    /// Which of total, available and locked the venue tells.
+    pub tells: [bool; 3],
     /// Mean time between moves in ms; 0 stands still.
     pub pace_ms: u64,
     /// How much longer a REST answer takes than a frame, at most.
@@ -114,7 +125,7 @@ impl Side {
         let log = Log::new(sim.book(&account).expect("the sample has a book"), now);
         let latency_ms = rng.u64(1..60);
         let rest_ms = [1, 1, 400, 2_500][rng.usize(0..4)];
-        let (net, pipes, dials) = Default::default();
+        let (net, pipes, answers, dials) = Default::default();
         Self {
             venue,
             sim,
@@ -125,7 +136,9 @@ impl Side {
             pipes,
             rough: false,
             rest_ms,
+            answers,
             dials,
+            tells: [true; 3],
             pace_ms: 0,
             latency_ms,
             last_conn: 0,
@@ -146,10 +159,10 @@ impl Side {
     pub fn open(&mut self, owner: Owner) -> ConnId {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
-        let (up, down, told) = Default::default();
+        let (up, down, told, count) = Default::default();
         let opened = self.log.version();
         let clean = !self.rough;
-        let pipe = Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, held: None };
+        let pipe = Pipe { owner, up, down, venue_done: false, gateway_done: false, clean, opened, told, count, held: None };
         self.pipes.insert(conn, pipe);
         conn
     }
@@ -170,8 +183,8 @@ impl Side {
         let Some(pipe) = self.pipes.get_mut(&conn).filter(|pipe| !pipe.gateway_done) else { return };
         let is_text = matches!(item, Item::Text(_));
         let mut items = vec![item];
-        if is_text && net.lose > 0 {
-            net.lose -= 1;
+        if is_text && (net.lose > 0 || net.deaf) {
+            net.lose = net.lose.saturating_sub(1);
             pipe.clean = false;
             items.clear();
         } else if is_text && net.duplicate > 0 {
@@ -222,15 +235,24 @@ impl Side {
     /// Moves money, if the book allows it.
     pub fn moves(&mut self, now: Now, mv: &Move, arrivals: &mut Vec<Arrival>) -> bool {
         let mut out = SimOut::default();
+        let numbers = |side: &Self, (wallet, asset): &Key| {
+            let holding = side.sim.book(&side.account).expect("the sample has a book").holding(wallet, asset);
+            let all = [holding.total(), holding.available, holding.locked];
+            all.into_iter().zip(side.tells).filter_map(|(number, told)| told.then_some(number)).collect::<Vec<_>>()
+        };
+        let before: Vec<_> = touched(mv).into_iter().map(|key| (numbers(self, &key), key)).collect();
         if self.sim.on_move(now, mv, &mut out).is_err() {
             return false;
         }
+        // A message that a move causes says nothing of a row whose told numbers it leaves as they are: an order's status, say.
+        let changed: Vec<Key> =
+            before.into_iter().filter(|(was, key)| *was != numbers(self, key)).map(|(_, key)| key).collect();
         self.log.note(now.mono, mv, self.sim.book(&self.account).expect("the sample has a book"));
         let version = self.log.version();
         for (conn, pipe) in &mut self.pipes {
             let is_told = out.actions.iter().any(|action| matches!(action, SimAction::Send(to, _) if to == conn));
-            for key in touched(mv).into_iter().filter(|_| is_told) {
-                pipe.told.entry(key).or_default().push(version);
+            for key in changed.iter().filter(|_| is_told) {
+                pipe.told.entry(key.clone()).or_default().push(version);
             }
         }
         self.deliver(now, out, arrivals);

@@ -311,7 +311,7 @@ fn sequence_numbers_are_neither_asked_for_nor_believed() {
 
 #[test]
 fn calc_keeps_to_eight_a_second_and_thirty_a_message() {
-    let mut calc = Calc::new();
+    let mut calc = Calc::new(budget());
     for n in 0..100 {
         calc.want(&"exchange".into(), &Name::from(format!("C{n}")), Mono(0));
     }
@@ -335,7 +335,7 @@ fn calc_keeps_to_eight_a_second_and_thirty_a_message() {
 fn calc_asks_each_row_in_need_once_until_answered_or_given_up() {
     let (wallet, usd, btc) = (Name::from("exchange"), Name::from("USD"), Name::from("BTC"));
     let at = |ms| Mono::default().plus_ms(ms);
-    let mut calc = Calc::new();
+    let mut calc = Calc::new(budget());
     calc.want(&wallet, &usd, at(0));
     calc.want(&wallet, &btc, at(0));
     calc.settled(&wallet, &btc);
@@ -349,7 +349,7 @@ fn calc_asks_each_row_in_need_once_until_answered_or_given_up() {
 
 #[test]
 fn calc_holds_a_bounded_number_of_rows() {
-    let mut calc = Calc::new();
+    let mut calc = Calc::new(budget());
     for n in 0..10_000 {
         calc.want(&"exchange".into(), &Name::from(format!("C{n}")), Mono(0));
     }

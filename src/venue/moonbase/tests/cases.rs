@@ -164,7 +164,7 @@ fn case_2_a_gap_in_contiguous_numbers_asks_for_a_snapshot() {
 fn case_2_a_global_number_switches_gap_detection_off() {
     let mut duo = updates("partial");
     duo.fault("gsn_global");
-    for step in 0..40 {
+    for step in 0..22 {
         duo.moves(&set("ETH", &format!("{}", 20 + step), "0"));
         duo.pass(1_000);
     }

@@ -112,41 +112,37 @@ async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock
     });
 }
 
-/// What a delivery reads comes first, here and in what is nested, and in the order of the text: with thousands of connections each line of the
-/// processor's cache that it touches is a wait for memory.
-#[repr(C)]
 struct Conn {
-    state: Mutex<State>,
-    stream: Stream,
-    clock: Clock,
     deps: Arc<Deps>,
+    clock: Clock,
+    stream: Stream,
     /// The task should look again: something is left unwritten, or a deadline moved.
     work: Notify,
     number: u64,
+    state: Mutex<State>,
 }
 
-#[repr(C)]
 struct State {
+    /// `None` once the connection is over.
+    session: Option<ClientSession>,
     /// What the socket has not taken yet.
     tail: Tail,
-    /// Close once the tail is written.
-    close: Close,
     /// TLS holds something that the socket has not taken yet.
     unflushed: bool,
-    broken: bool,
     /// When the socket last took a byte, while something is left, and how many it had taken then.
     taken: Mono,
     taken_bytes: u64,
+    /// A token waits for these.
+    keys: Option<Fresher>,
+    /// Close once the tail is written.
+    close: Close,
     /// The venue frame behind the tail was read then.
     read_at: Option<Mono>,
     /// When the first of its frames was offered to the socket.
     began: Mono,
-    /// `None` once the connection is over.
-    session: Option<ClientSession>,
+    broken: bool,
     /// Of the whole connection. `None`: traces are off.
     span: Option<Box<Open>>,
-    /// A token waits for these.
-    keys: Option<Fresher>,
     /// Nothing is read until then.
     rest_until: Mono,
 }
@@ -179,20 +175,20 @@ impl Conn {
             None => ClientSession::new(Arc::clone(&deps), now),
         };
         let state = State {
+            session: None,
             tail: Tail::new(),
-            close: None,
             unflushed: false,
-            broken: false,
             taken: now.mono,
             taken_bytes: stream.taken(),
+            keys: None,
+            close: None,
             read_at: None,
             began: now.mono,
-            session: None,
+            broken: false,
             span: deps.metrics.traces.open("client connection", || vec![("client", number.into())]),
-            keys: None,
             rest_until: now.mono,
         };
-        let conn = Arc::new(Self { state: Mutex::new(state), stream, clock, deps, work: Notify::new(), number });
+        let conn = Arc::new(Self { deps, clock, stream, work: Notify::new(), number, state: Mutex::new(state) });
         {
             let mut state = conn.state.lock();
             let reader: Arc<dyn Wake> = Arc::clone(&conn) as Arc<dyn Wake>;

@@ -38,23 +38,22 @@ pub struct ClientOut {
     pub read_at: Option<Mono>,
 }
 
-/// See the module. What a delivery reads comes first: see `Conn`.
-#[repr(C)]
+/// See the module.
 pub struct ClientSession {
     deps: Arc<Deps>,
-    last_sent: Mono,
-    auth: Auth,
-    /// By channel.
-    subs: [Option<Sub>; 2],
     reader: Option<Weak<dyn Wake>>,
     own_waker: Option<Arc<Waker>>,
     /// Rights may change while nothing is subscribed.
     enrolled: Option<Watch>,
+    auth: Auth,
     /// A token whose key may just have been published, and the id of its request.
     pending: Option<(Option<Id>, SecretString)>,
+    /// By channel; in place, because a delivery reads them.
+    subs: [Option<Sub>; 2],
     bucket: Bucket,
     refused: u32,
     before_login: u32,
+    last_sent: Mono,
     last_heard: Mono,
     last_ping: Mono,
     /// The first ping since anything was heard.

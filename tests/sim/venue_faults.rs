@@ -115,6 +115,7 @@ pub const OWN: &[Own] = &[
     own("moonbase", "wrong_sum", Apart, Itself),
     own("moonbase", "no_data", Honest, Itself),
     own("moonbase", "empty_snapshot", Honest, Itself),
+    own("moonbase", "empty_snapshot_twice", Honest, Itself),
     own("moonbase", "two_accounts", Honest, Itself),
     own("moonbase", "lose_next_update", Honest, Itself),
     own("moonbase", "lose_next_snapshot", Honest, Itself),

@@ -31,6 +31,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("wrong_sum", "the next update states a balance that is not free + locked"),
     ("no_data", "the next update lacks its data"),
     ("empty_snapshot", "the next snapshot names no account"),
+    ("empty_snapshot_twice", "the next snapshot names no account, and the same message is sent twice"),
     ("two_accounts", "every message names a second, empty account"),
     ("lose_next_update", "the next update takes its number and is not sent"),
     ("lose_next_snapshot", "the next snapshot is not sent"),
@@ -78,6 +79,7 @@ struct Faults {
     wrong_sum: bool,
     no_data: bool,
     empty_snapshot: bool,
+    repeat_snapshot: bool,
     two_accounts: bool,
     lose_update: bool,
     lose_snapshot: bool,
@@ -196,6 +198,9 @@ impl Moonbase {
             data.clear();
         }
         let text = self.message(now, "snapshot", account, Some(data));
+        if std::mem::take(&mut self.faults.repeat_snapshot) {
+            self.send(conn, text.clone(), out);
+        }
         self.send(conn, text, out);
     }
 
@@ -397,6 +402,7 @@ impl Sim for Moonbase {
             "wrong_sum" => self.faults.wrong_sum = true,
             "no_data" => self.faults.no_data = true,
             "empty_snapshot" => self.faults.empty_snapshot = true,
+            "empty_snapshot_twice" => (self.faults.empty_snapshot, self.faults.repeat_snapshot) = (true, true),
             "two_accounts" => self.faults.two_accounts = true,
             "lose_next_update" => self.faults.lose_update = true,
             "lose_next_snapshot" => self.faults.lose_snapshot = true,

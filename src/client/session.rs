@@ -233,7 +233,7 @@ impl ClientSession {
             },
             Request::Resync { channel } => match &self.subs[slot(channel)] {
                 Some(sub) => {
-                    let frames = sub.view.snapshot("resync", now.unix);
+                    let frames = sub.view.snapshot_from("resync", sub.prev, now.unix);
                     self.deliver(now, channel, &frames, out);
                 }
                 None => self.not_subscribed(now, id, channel, out),
@@ -310,18 +310,21 @@ impl ClientSession {
         let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
         // Rates are bounded below by 0.001 Hz, so the pace fits.
         let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
-        let replaced = self.subs[slot(channel)].take().is_some();
+        let replaced = self.subs[slot(channel)].take();
         let view = self.view(&filter, channel);
         // The watch stands before the first read: a commit in between is found by the next wake.
         let watch = self.watch(&view);
         let frames = match since {
             Some(since) => view.resume(&since.epoch, since.gsn, now.unix),
-            None => view.snapshot("subscribe", now.unix),
+            None => {
+                let held = replaced.as_ref().filter(|old| old.view.epoch() == view.epoch()).map_or(0, |old| old.prev);
+                view.snapshot_from("subscribe", held, now.unix)
+            }
         };
         let text = protocol::subscribed(id, channel, view.epoch(), frames.cut, !frames.full);
         self.send(now, FrameKind::Subscribed, text, out);
         self.subs[slot(channel)] = Some(Sub { view, _watch: watch, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
-        if !replaced {
+        if replaced.is_none() {
             self.count_subscription(channel, 1);
         }
         self.deliver(now, channel, &frames, out);

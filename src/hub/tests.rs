@@ -128,6 +128,18 @@ fn every_right_and_filter_is_a_history_of_its_own() {
 }
 
 #[test]
+fn a_shared_snapshot_takes_no_reader_back() {
+    let mut p = Pair::new();
+    let view = p.hub.view(&[], &Filter::default(), Channel::Balances);
+    let shared = view.snapshot("resync", TS);
+    p.b.say([push(&["USD 6/6/0"])]);
+    let held = view.resume(view.epoch(), shared.cut, TS).cut;
+    assert!(held > shared.cut, "nothing of the view changed, and yet its reader is further now");
+    assert!(Arc::ptr_eq(&shared, &view.snapshot("resync", TS)));
+    assert!(view.snapshot_from("resync", held, TS).cut >= held);
+}
+
+#[test]
 fn resume_gives_one_update_where_it_can_and_a_snapshot_where_not() {
     let mut p = Pair::new();
     let view = p.view(&Filter::default());

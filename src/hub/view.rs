@@ -122,14 +122,21 @@ impl View {
 
     /// A snapshot, in parts where it is large.
     pub fn snapshot(&self, reason: &'static str, now: UnixMs) -> Arc<Frames> {
+        self.snapshot_from(reason, 0, now)
+    }
+
+    /// The same for a reader who has been told that it holds everything up to `held`: its gsn must not fall, though one of other readers
+    /// may be as good in all it shows.
+    pub fn snapshot_from(&self, reason: &'static str, held: u64, now: UnixMs) -> Arc<Frames> {
         let fresh = |frames: &Frames| (0..=SHARED_FOR_MS).contains(&(now.0 - frames.ts.0));
-        self.shared(Key::Snapshot(reason), fresh, || self.encode_snapshot(reason, self.read_all(), now))
+        self.shared(Key::Snapshot(reason), held, fresh, || self.encode_snapshot(reason, self.read_all(), now))
     }
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
     pub fn update(&self, prev: u64, cursor: u64, now: UnixMs) -> Arc<Frames> {
         self.shared(
             Key::Update { prev, cursor },
+            cursor,
             |_| true,
             || {
                 let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
@@ -174,10 +181,11 @@ impl View {
         }
     }
 
-    /// The frames another reader was just given for the same question, if nothing of the view changed since.
-    fn shared(&self, key: Key, fresh: impl Fn(&Frames) -> bool, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
+    /// The frames another reader was just given for the same question, if nothing of the view changed since and they reach up to `held`.
+    fn shared(&self, key: Key, held: u64, fresh: impl Fn(&Frames) -> bool, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
         let mut shared = self.shared.lock();
         if let Some((_, frames)) = shared.iter().find(|(k, _)| *k == key)
+            && frames.cut >= held
             && self.store.newest_of(&self.accounts) <= frames.cut
             && fresh(frames)
         {

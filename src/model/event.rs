@@ -12,7 +12,7 @@ pub enum VenueEvent {
     /// Whole or partial rows pushed by the venue.
     Rows(Vec<RowUpdate>),
     /// Rows that can no longer be called proven (named by something that may be a partial list, or by a suspicious message).
-    /// They read `stale` until a later statement covers them.
+    /// They read `stale` until a later statement covers them. No `assets`: every row of the wallet.
     Unproven { wallet: Name, assets: Vec<Name> },
     /// Everything the account holds is known in this connection: rows may now be `live`.
     Synced,

@@ -464,13 +464,16 @@ impl Ledger {
     }
 
     fn unprove(&mut self, c: &mut Commit, wallet: &str, assets: &[Name]) {
-        for asset in assets {
-            if let Some(slot) = self.balances.find((wallet, asset)) {
-                let generation = self.generation;
-                let note = self.balances.note_mut(slot);
-                (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
-                self.restate_row(c, slot);
-            }
+        let slots: Vec<u32> = if assets.is_empty() {
+            (0..self.balances.len() as u32).filter(|slot| self.balances.row(*slot).wallet == wallet).collect()
+        } else {
+            assets.iter().filter_map(|asset| self.balances.find((wallet, asset))).collect()
+        };
+        for slot in slots {
+            let generation = self.generation;
+            let note = self.balances.note_mut(slot);
+            (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
+            self.restate_row(c, slot);
         }
     }
 
@@ -519,15 +522,22 @@ impl Ledger {
         verdict
     }
 
-    /// The stream never told of this row.
+    /// The stream never told of this row. Where the account is synced that was a statement too, so a second answer must agree before it
+    /// is live.
     fn discover(&mut self, c: &mut Commit, mut update: RowUpdate, verdict: &mut Verdict) {
+        let said = [&update.total, &update.available, &update.locked].map(number);
         update.cause = Some(Cause::of(CauseKind::Reconcile));
-        if let Some((slot, _)) = self.write(c, update)
-            && !self.balances.row(slot).is_zero()
-        {
+        let Some((slot, _)) = self.write(c, update).filter(|(slot, _)| !self.balances.row(*slot).is_zero()) else { return };
+        self.drifted(c);
+        if !self.synced {
             verdict.corrected += 1;
-            self.drifted(c);
+            return;
         }
+        let generation = self.generation;
+        let note = self.balances.note_mut(slot);
+        (note.proven_in, note.suspect_in, note.doubt) = (0, generation, Some(Box::new(said)));
+        verdict.doubted += 1;
+        self.restate_row(c, slot);
     }
 
     fn compare(&mut self, c: &mut Commit, slot: u32, mut update: RowUpdate, verdict: &mut Verdict) {

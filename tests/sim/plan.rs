@@ -14,6 +14,8 @@ use crate::world::{Stats, VenueWish, World};
 /// Longest time a world may take to be exact again after its last fault: the longest wait a venue may ask for (a minute after 429), a
 /// reconcile period that has just begun, its second opinion, and what a connection costs.
 pub const SETTLE_MS: u64 = 240_000;
+/// When the operator looks once more after the last fault has ended.
+const MIND_MS: u64 = 45_000;
 /// How long a settled world must stay exact.
 const CALM_MS: u64 = 20_000;
 /// Every user there is.
@@ -41,7 +43,14 @@ pub fn live(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 
     plan.world.trace = trace;
     plan.befall();
     plan.end_faults();
-    let settled_ms = plan.world.settle(SETTLE_MS)?;
+    let settled_ms = match plan.world.settle(MIND_MS) {
+        Ok(ms) => ms,
+        Err(_) => {
+            // What was under way may still have ended in what asks for the operator.
+            plan.mind();
+            MIND_MS + plan.world.settle(SETTLE_MS - MIND_MS)?
+        }
+    };
     let calm = plan.world.now.mono.plus_ms(CALM_MS);
     plan.world.run(calm);
     plan.world.settle(SETTLE_MS).map_err(|why| format!("exact once, and then not: {why}"))?;
@@ -239,7 +248,11 @@ impl Plan {
             self.world.heal(venue);
             self.world.sides[venue].pace_ms = 0;
         }
-        // The operator looks after what asks for one: refused credentials, and what the venue called invalid.
+        self.mind();
+    }
+
+    /// The operator looks after what asks for one: refused credentials, and what the venue called invalid.
+    fn mind(&mut self) {
         for account in 0..self.world.accounts.len() {
             let idx = self.world.gateway.upstreams[account].idx;
             let state = self.world.gateway.store.record(idx).map(|record| record.state);

@@ -125,7 +125,9 @@ fn a_zero_row_in_doubt_is_settled_by_a_list_without_it() {
 #[test]
 fn a_row_the_stream_never_told_of_is_discovered() {
     let mut b = Bench::live(&["BTC 1/1/0"]);
-    assert_eq!(b.compare(&["BTC 1/1/0", "ETH 3/3/0", "DUST 0/0/0"]), (0, 1));
+    assert_eq!(b.compare(&["BTC 1/1/0", "ETH 3/3/0", "DUST 0/0/0"]), (1, 0), "the stream's list was without it");
+    assert_eq!((b.rows()[1].as_str(), b.drift()), ("ETH 3/3/0 stale", 1));
+    assert_eq!(b.compare(&["BTC 1/1/0", "ETH 3/3/0", "DUST 0/0/0"]), (0, 0));
     assert_eq!((b.rows()[1].as_str(), b.rows()[2].as_str(), b.drift()), ("ETH 3/3/0 live", "DUST 0/0/0 live", 1));
 }
 

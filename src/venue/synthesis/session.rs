@@ -62,6 +62,8 @@ pub(super) struct SynthesisSession {
     /// An audit was answered on this connection: silence means something from then on.
     answers_audits: bool,
     audit_refused: bool,
+    /// The last audit brought nothing to compare with.
+    audit_missed: bool,
     synced: bool,
     /// What was last said with [`VenueEvent::Duty`].
     duty: Option<Reason>,
@@ -176,6 +178,7 @@ impl SynthesisSession {
             misses: 0,
             answers_audits: false,
             audit_refused: false,
+            audit_missed: false,
             synced: false,
             duty: None,
             closed: false,
@@ -237,6 +240,14 @@ impl SynthesisSession {
     // Answers.
 
     fn on_listings(&mut self, now: Now, listings: &[Listing<'_>], out: &mut Out) {
+        for listing in listings {
+            // What is listed is not invalid: the refusal was of another request.
+            if let Some(at) = self.roster.find(&listing.address)
+                && self.roster.wallets[at].standing == Standing::Refused
+            {
+                self.roster.wallets[at].standing = Standing::Unproven;
+            }
+        }
         if let Some(Round { kind: Kind::Probe(range), .. }) = &self.round {
             // 4: an answer to the probe, unless it is a late part of an earlier one. Its rows come again with the full list.
             let ours = |l: &Listing<'_>| self.roster.find(&l.address).is_some_and(|i| range.contains(&i));
@@ -383,7 +394,7 @@ impl SynthesisSession {
         }
         self.tell(Sorted { fresh: (silent, Vec::new()), ..Sorted::default() }, out); // 2
         self.synced = true;
-        self.audit_refused = false;
+        (self.audit_refused, self.audit_missed) = (false, false);
         self.probes = 0;
         out.event(VenueEvent::Synced);
         self.duty = self.failing();
@@ -398,7 +409,7 @@ impl SynthesisSession {
         if !silent.is_empty() {
             out.event(self.reconcile(silent, Vec::new()));
         }
-        self.audit_refused = false;
+        (self.audit_refused, self.audit_missed) = (false, false);
         self.answers_audits = true;
         self.tell_duty(out);
         self.schedule_audit(now);
@@ -406,6 +417,7 @@ impl SynthesisSession {
 
     fn miss_audit(&mut self, now: Now, out: &mut Out) {
         self.misses += 1;
+        self.audit_missed = true;
         if self.misses >= MAX_MISSES {
             out.event(VenueEvent::Resynced { reason: "audit_unanswered" });
             let text = "the venue does not answer audits on this connection";
@@ -491,7 +503,12 @@ impl SynthesisSession {
         let members: Vec<_> = self.roster.askable(range.clone()).collect();
         match members[..] {
             [] => {}
-            [culprit] => self.roster.wallets[culprit].standing = Standing::Refused,
+            [culprit] => {
+                let wallet = &mut self.roster.wallets[culprit];
+                wallet.standing = Standing::Refused;
+                // Whatever was said of it before: nothing more is told.
+                out.event(VenueEvent::Unproven { wallet: wallet.name.clone(), assets: Vec::new() });
+            }
             _ => {
                 let middle = members[members.len() / 2];
                 self.suspects.push(middle..range.end);
@@ -528,7 +545,12 @@ impl SynthesisSession {
             let text = format!("the balances of these addresses cannot be read: {addresses}");
             return Some(Reason::new(ReasonCode::ProtocolError, text));
         }
-        self.audit_refused.then(|| Reason::new(ReasonCode::ReconcileFailed, "the venue refuses a repeated subscribe"))
+        let text = match (self.audit_refused, self.audit_missed) {
+            (true, _) => "the venue refuses a repeated subscribe",
+            (false, true) => "the last audit had no answer to compare with",
+            (false, false) => return None,
+        };
+        Some(Reason::new(ReasonCode::ReconcileFailed, text))
     }
 
     fn tell_duty(&mut self, out: &mut Out) {

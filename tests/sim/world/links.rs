@@ -1,6 +1,6 @@
 //! What the gateway's links ask for, carried out: dials, frames, hang-ups, calls and their answers.
 
-use balance_gateway::model::{Mono, Now};
+use balance_gateway::model::{Balance, Mono, Now};
 use balance_gateway::venue::link::{Command, DialError};
 use balance_gateway::venue::sim::{ConnId, SimOut, SimRequest};
 use balance_gateway::venue::{Call, CallId, Reply};
@@ -8,6 +8,7 @@ use balance_gateway::venue::{Call, CallId, Reply};
 use super::net::{Item, Owner};
 use crate::venue_faults::WHOLE_REST;
 
+use super::truth::known;
 use super::{Answer, DIAL_TIMEOUT_MS, Event, World};
 
 impl World {
@@ -197,7 +198,11 @@ impl World {
         let upstream = &mut self.gateway.upstreams[link];
         upstream.late_at = Some(self.now.mono);
         let proven = self.gateway.store.record(upstream.idx).is_some_and(|record| record.state.is_proven());
-        if let Some(pipe) = self.sides[self.accounts[link].side].pipes.get_mut(&conn).filter(|_| !proven) {
+        let side = &mut self.sides[self.accounts[link].side];
+        // What a row does not know contradicts nothing: any answer fills it.
+        let is_whole = |row: &Balance| known(row).iter().zip(side.tells).all(|(known, told)| *known || !told);
+        let is_whole = self.gateway.rows(link).iter().all(|row| is_whole(row));
+        if let Some(pipe) = side.pipes.get_mut(&conn).filter(|_| !(proven && is_whole)) {
             pipe.clean = false;
         }
     }

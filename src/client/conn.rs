@@ -83,30 +83,37 @@ pub struct Line {
 /// The connections of this process, counted: what logs and traces call one by.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
-/// Serves one client until it leaves, breaks a rule, or the gateway drains.
-pub async fn serve(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain) {
+/// Serves one client until it leaves, breaks a rule, or the gateway drains. What the connection is made of is taken at once: a task
+/// would keep room for it as long as the connection lasts.
+pub fn serve(
+    line: Line,
+    deps: Arc<Deps>,
+    identity: Option<Identity>,
+    clock: Clock,
+    drain: Drain,
+) -> impl Future<Output = ()> + Send {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // Nothing is logged of a client above debug: below that the span costs nothing.
     let span = tracing::debug_span!("client", conn = number, user = tracing::field::Empty);
-    converse(line, deps, identity, clock, drain, number).instrument(span).await;
+    let Line { stream, read, waiting } = line;
+    let conn = span.in_scope(|| Conn::new(stream, deps, identity, clock, number));
+    converse(conn, read, waiting, drain).instrument(span)
 }
 
-async fn converse(line: Line, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, drain: Drain, number: u64) {
+async fn converse(conn: Arc<Conn>, read: Bytes, waiting: Option<Place>, drain: Drain) {
     // Given back however this ends.
-    let _counted = Places::counted_by(&deps.metrics.client_connections).take(usize::MAX);
-    let Line { stream, read, waiting } = line;
-    let conn = Conn::new(stream, Arc::clone(&deps), identity, clock, number);
+    let _counted = Places::counted_by(&conn.deps.metrics.client_connections).take(usize::MAX);
     let close = conn.run(read, waiting, &drain).await;
     let user = conn.leave();
     if let Some(user) = &user {
         tracing::Span::current().record("user", &**user);
     }
     if let Some((code, reason)) = close {
-        deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
+        conn.deps.metrics.client_closes.get_or_create(&CodeLabels { code: code.number() }).inc();
         tracing::debug!(code = code.number(), reason, "client closed by the gateway");
         _ = timeout(FAREWELL, conn.farewell(code, reason)).await;
     }
-    deps.metrics.traces.close(conn.state.lock().span.take(), || {
+    conn.deps.metrics.traces.close(conn.state.lock().span.take(), || {
         let user = user.iter().map(|user| ("user", (&**user).into()));
         user.chain(close.map(|(code, _)| ("code", u64::from(code.number()).into()))).collect()
     });

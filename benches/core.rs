@@ -87,7 +87,7 @@ fn snapshots(c: &mut Criterion) {
     let held = Held::new(10_000);
     let all = held.store.changes_since(0, &[held.idx], &Filter::default(), Channel::Balances);
     let head = SnapshotHead { channel: Channel::Balances, reason: "subscribe", epoch: "k3f9a1", ts: held.now.unix };
-    let bytes: usize = protocol::snapshot(&head, &all).iter().map(String::len).sum();
+    let bytes: usize = protocol::snapshot(&head, &all).iter().map(|part| part.frame().len()).sum();
     println!("a row takes {} bytes on the wire", bytes / 10_000);
     group.bench_function("snapshot of 10,000 rows", |b| b.iter(|| black_box(protocol::snapshot(&head, &all))));
     group.finish();

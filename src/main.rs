@@ -1,8 +1,11 @@
-//! The program: crypto providers, then the command. All else is in the library.
+//! The program: its allocator, crypto providers, then the command. All else is in the library.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Both libraries panic on first use where they cannot tell which back end to take. An error means that one was

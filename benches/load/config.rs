@@ -65,11 +65,12 @@ impl Gateway {
     }
 }
 
+/// Without the bounds that a load program would run into, which are not what it measures.
 fn configuration(accounts: &str) -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nheartbeat_ms = 300000\n\
          ping_interval_ms = 300000\nmax_connections = 1000000\nmax_connections_per_user = 1000000\n\
-         max_handshakes_per_second = 1000000\n\
+         max_handshakes_per_second = 1000000\nwrite_stall_ms = 300000\n\
          [log]\nlevel = \"warn,balance_gateway::app=info\"\nformat = \"json\"\n\
          [[access.keys]]\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n{accounts}"
     )

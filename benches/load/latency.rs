@@ -102,11 +102,11 @@ fn silence(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let before = gateway.process.resident_bytes();
     let mut beside = busy(&mut gateway, &mut swarm, scale.window * 4)?;
     let grown = (gateway.process.resident_bytes() - before) / 1024.0;
-    let conflated = gateway.metric("balance_gateway_client_rows_conflated_total")?;
     let (alone, beside) = (percentile(&mut alone, 99.0), percentile(&mut beside, 99.0));
     let last = gateway.venue.last_pushed();
     silent.clients[0].set_waiting(true)?;
     while !silent.clients[0].read_frame()?.contains(&last) {}
+    let conflated = gateway.metric("balance_gateway_client_rows_conflated_total")?;
     let note =
         format!("{} s at 10,000 changes/s; {conflated} row versions skipped; then it caught up", scale.window.as_secs() * 4);
     let p99 = format!("{} ms against {} ms without it, {READERS} readers", number(beside), number(alone));

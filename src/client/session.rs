@@ -38,26 +38,26 @@ pub struct ClientOut {
     pub read_at: Option<Mono>,
 }
 
-/// See the module.
+/// See the module. In memory as it is written here: what a delivery reads stands first.
+#[repr(C)]
 pub struct ClientSession {
     deps: Arc<Deps>,
-    reader: Option<Weak<dyn Wake>>,
-    own_waker: Option<Arc<Waker>>,
-    /// Rights may change while nothing is subscribed.
-    enrolled: Option<Watch>,
     auth: Auth,
-    /// A token whose key may just have been published, and the id of its request.
-    pending: Option<(Option<Id>, SecretString)>,
-    /// By channel; in place, because a delivery reads them.
-    subs: [Option<Sub>; 2],
-    bucket: Bucket,
-    refused: u32,
-    before_login: u32,
+    subs: Subs,
     last_sent: Mono,
     last_heard: Mono,
     last_ping: Mono,
     /// The first ping since anything was heard.
     asked: Mono,
+    reader: Option<Weak<dyn Wake>>,
+    own_waker: Option<Arc<Waker>>,
+    /// Rights may change while nothing is subscribed.
+    enrolled: Option<Watch>,
+    /// A token whose key may just have been published, and the id of its request.
+    pending: Option<(Option<Id>, SecretString)>,
+    bucket: Bucket,
+    refused: u32,
+    before_login: u32,
 }
 
 enum Auth {
@@ -87,6 +87,47 @@ struct Sub {
     versions: u64,
 }
 
+/// Subscriptions by channel. Balances, which nearly every client asks for, lie in place.
+#[derive(Default)]
+struct Subs {
+    balances: Option<Sub>,
+    orders: Option<Box<Sub>>,
+}
+
+impl Subs {
+    fn get(&self, channel: Channel) -> Option<&Sub> {
+        match channel {
+            Channel::Balances => self.balances.as_ref(),
+            Channel::Orders => self.orders.as_deref(),
+        }
+    }
+
+    fn get_mut(&mut self, channel: Channel) -> Option<&mut Sub> {
+        match channel {
+            Channel::Balances => self.balances.as_mut(),
+            Channel::Orders => self.orders.as_deref_mut(),
+        }
+    }
+
+    fn put(&mut self, channel: Channel, sub: Sub) {
+        match channel {
+            Channel::Balances => self.balances = Some(sub),
+            Channel::Orders => self.orders = Some(Box::new(sub)),
+        }
+    }
+
+    fn take(&mut self, channel: Channel) -> Option<Sub> {
+        match channel {
+            Channel::Balances => self.balances.take(),
+            Channel::Orders => self.orders.take().map(|sub| *sub),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Sub> {
+        Channel::ALL.into_iter().filter_map(|channel| self.get(channel))
+    }
+}
+
 impl ClientOut {
     /// Is there nothing to do?
     pub fn is_empty(&self) -> bool {
@@ -107,7 +148,7 @@ impl ClientSession {
             enrolled: None,
             auth: Auth::Waiting { until },
             pending: None,
-            subs: [None, None],
+            subs: Subs::default(),
             bucket,
             refused: 0,
             before_login: 0,
@@ -224,14 +265,14 @@ impl ClientSession {
                 self.refuse(now, id, ErrorCode::NotAuthenticated, message, out);
             }
             Request::Subscribe(subscribe) => self.subscribe(now, id, subscribe, out),
-            Request::Unsubscribe { channel } => match self.subs[slot(channel)].take() {
+            Request::Unsubscribe { channel } => match self.subs.take(channel) {
                 Some(_) => {
                     self.count_subscription(channel, -1);
                     self.send(now, FrameKind::Unsubscribed, protocol::unsubscribed(id, channel), out);
                 }
                 None => self.not_subscribed(now, id, channel, out),
             },
-            Request::Resync { channel } => match &self.subs[slot(channel)] {
+            Request::Resync { channel } => match self.subs.get(channel) {
                 Some(sub) => {
                     let frames = sub.view.snapshot_from("resync", sub.prev, now.unix);
                     self.deliver(now, channel, &frames, out);
@@ -310,7 +351,7 @@ impl ClientSession {
         let Subscribe { channel, filter, max_rate_hz, since } = subscribe;
         // Rates are bounded below by 0.001 Hz, so the pace fits.
         let pace_ms = max_rate_hz.map_or(0, |hz| (1000.0 / hz).ceil() as u64);
-        let replaced = self.subs[slot(channel)].take();
+        let replaced = self.subs.take(channel);
         let view = self.view(&filter, channel);
         // The watch stands before the first read: a commit in between is found by the next wake.
         let watch = self.watch(&view);
@@ -323,7 +364,7 @@ impl ClientSession {
         };
         let text = protocol::subscribed(id, channel, view.epoch(), frames.cut, !frames.full);
         self.send(now, FrameKind::Subscribed, text, out);
-        self.subs[slot(channel)] = Some(Sub { view, _watch: watch, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
+        self.subs.put(channel, Sub { view, _watch: watch, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
         if replaced.is_none() {
             self.count_subscription(channel, 1);
         }
@@ -351,7 +392,7 @@ impl ClientSession {
         }
         self.regrant(now, out);
         for channel in Channel::ALL {
-            let Some(sub) = &mut self.subs[slot(channel)] else { continue };
+            let Some(sub) = self.subs.get_mut(channel) else { continue };
             if now.mono < sub.next {
                 continue;
             }
@@ -365,7 +406,7 @@ impl ClientSession {
     }
 
     fn deliver(&mut self, now: Now, channel: Channel, frames: &Arc<Frames>, out: &mut ClientOut) {
-        let Some(sub) = &mut self.subs[slot(channel)] else { return };
+        let Some(sub) = self.subs.get_mut(channel) else { return };
         if !frames.full && sub.view.is_unfiltered() && sub.versions > 0 {
             let written = frames.versions.saturating_sub(sub.versions);
             self.deps.metrics.client_rows_conflated.inc_by(written.saturating_sub(frames.rows as u64));
@@ -394,14 +435,14 @@ impl ClientSession {
     /// The grant is another one: subscriptions that it changes start anew.
     fn look_again(&mut self, now: Now, out: &mut ClientOut) {
         for channel in Channel::ALL {
-            let Some(sub) = &self.subs[slot(channel)] else { continue };
+            let Some(sub) = self.subs.get(channel) else { continue };
             let view = self.view(sub.view.filter(), channel);
             if view.is_same(&sub.view) {
                 continue;
             }
             let watch = self.watch(&view);
             let frames = view.snapshot("grant", now.unix);
-            if let Some(sub) = &mut self.subs[slot(channel)] {
+            if let Some(sub) = self.subs.get_mut(channel) {
                 (sub.view, sub._watch) = (view, watch);
             }
             self.deliver(now, channel, &frames, out);
@@ -412,12 +453,12 @@ impl ClientSession {
 
     /// Where a subscription stands: epoch, and the gsn of the last frame.
     pub fn position(&self, channel: Channel) -> Option<(String, u64)> {
-        self.subs[slot(channel)].as_ref().map(|sub| (sub.view.epoch().to_owned(), sub.prev))
+        self.subs.get(channel).map(|sub| (sub.view.epoch().to_owned(), sub.prev))
     }
 
     /// Does a subscription want a bound on its updates a second?
     pub fn is_paced(&self) -> bool {
-        self.subs.iter().flatten().any(|sub| sub.pace_ms > 0)
+        self.subs.iter().any(|sub| sub.pace_ms > 0)
     }
 
     /// When to call [`ClientSession::on_timeout`]. Paced subscriptions are asked by [`ClientSession::on_wake`] then, too.
@@ -431,7 +472,7 @@ impl ClientSession {
                 at = at.min(now.mono.plus_ms(u64::try_from(next - now.unix.0).unwrap_or(0)));
             }
         }
-        for sub in self.subs.iter().flatten().filter(|sub| sub.next > now.mono) {
+        for sub in self.subs.iter().filter(|sub| sub.next > now.mono) {
             at = at.min(sub.next);
         }
         at
@@ -452,7 +493,7 @@ impl ClientSession {
         }
         self.on_wake(now, out);
         if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
-            let gsn: Vec<_> = self.subs.iter().flatten().map(|sub| (sub.view.channel(), sub.prev)).collect();
+            let gsn: Vec<_> = self.subs.iter().map(|sub| (sub.view.channel(), sub.prev)).collect();
             self.send(now, FrameKind::Heartbeat, protocol::heartbeat(now.unix, &gsn), out);
         }
     }
@@ -522,7 +563,7 @@ impl ClientSession {
 impl Drop for ClientSession {
     fn drop(&mut self) {
         for channel in Channel::ALL {
-            if self.subs[slot(channel)].is_some() {
+            if self.subs.get(channel).is_some() {
                 self.count_subscription(channel, -1);
             }
         }
@@ -549,12 +590,5 @@ fn close_code(error: &AuthError) -> CloseCode {
         AuthError::Revoked => CloseCode::TokenRevoked,
         AuthError::KeysUnavailable => CloseCode::Internal,
         _ => CloseCode::TokenInvalid,
-    }
-}
-
-fn slot(channel: Channel) -> usize {
-    match channel {
-        Channel::Balances => 0,
-        Channel::Orders => 1,
     }
 }

@@ -76,13 +76,13 @@ impl Hub {
     /// Wakes watchers after commits, until dropped. Run it as one task.
     pub async fn run(self: Arc<Self>) {
         let bell = self.store.bell();
-        let mut cursor = 0;
+        let (mut cursor, mut accounts, mut batch) = (0, Vec::new(), wake::Batch::new());
         loop {
-            let (cut, accounts) = self.store.accounts_changed_since(cursor);
-            cursor = cut;
-            let mut flush = self.metrics.traces.flushing(cut);
-            for idx in accounts {
-                for batch in self.watches.batches(Some(idx)) {
+            cursor = self.store.accounts_changed_since(cursor, &mut accounts);
+            let mut flush = self.metrics.traces.flushing(cursor);
+            for idx in &accounts {
+                let mut readers = self.watches.of(Some(*idx));
+                while readers.next(&mut batch) {
                     if let Some(flush) = &mut flush {
                         flush.readers += batch.len() as u64;
                     }
@@ -93,6 +93,7 @@ impl Hub {
                     }
                 }
             }
+            batch.clear(); // keeps nobody alive who leaves
             if let Some(flush) = flush {
                 self.metrics.traces.flushed(flush);
             }
@@ -103,16 +104,15 @@ impl Hub {
 
     /// Wakes whoever watches an account that changed after `cursor`, at once; tells the next cursor.
     pub fn wake_since(&self, cursor: u64) -> u64 {
-        let (cut, accounts) = self.store.accounts_changed_since(cursor);
-        for idx in accounts {
-            self.watches.batches(Some(idx)).flatten().for_each(|reader| reader.wake());
-        }
+        let mut accounts = Vec::new();
+        let cut = self.store.accounts_changed_since(cursor, &mut accounts);
+        accounts.into_iter().for_each(|idx| self.watches.of(Some(idx)).wake());
         cut
     }
 
     /// Wakes everybody: rights may have changed.
     pub fn wake_all(&self) {
-        self.watches.batches(None).flatten().for_each(|reader| reader.wake());
+        self.watches.of(None).wake();
     }
 
     /// Registers a reader for changes of rights alone, until the watch is dropped.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::metrics::Metrics;
 use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
 use crate::protocol::{self, SnapshotHead, UpdateHead, WireText};
@@ -41,7 +43,7 @@ pub struct Frames {
     /// Everything up to this commit is in. The next read starts here.
     pub cut: u64,
     /// In order; none when nothing concerned the view.
-    pub texts: Vec<WireText>,
+    pub texts: SmallVec<[WireText; 1]>,
     /// A snapshot, even if an update was asked for.
     pub full: bool,
     /// When they were written.
@@ -133,33 +135,33 @@ impl View {
     }
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
-    pub fn update(&self, prev: u64, cursor: u64, now: UnixMs) -> Arc<Frames> {
-        self.shared(
-            Key::Update { prev, cursor },
-            cursor,
-            |_| true,
-            || {
-                let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
-                if changes.full {
-                    return self.encode_snapshot("resync", changes, now);
-                }
-                if changes.is_empty() {
-                    return Frames { cut: changes.cut, versions: changes.versions, ..Frames::default() };
-                }
-                self.encode_update(prev, changes, now)
-            },
-        )
+    pub fn update(self: &Arc<Self>, prev: u64, cursor: u64, now: UnixMs) -> Arc<Frames> {
+        let encode = || {
+            let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
+            if changes.full {
+                return self.encode_snapshot("resync", changes, now);
+            }
+            if changes.is_empty() {
+                return Frames { cut: changes.cut, versions: changes.versions, ..Frames::default() };
+            }
+            self.encode_update(prev, changes, now)
+        };
+        // An only reader shares with nobody. What it was told is forgotten while it is still in the processor's cache.
+        if Arc::strong_count(self) == 1 {
+            return Arc::new(encode());
+        }
+        self.shared(Key::Update { prev, cursor }, cursor, |_| true, encode)
     }
 
     fn encode_update(&self, prev: u64, changes: Changes, now: UnixMs) -> Frames {
         let head = UpdateHead { channel: self.channel, epoch: &self.epoch, prev, ts: now };
         let text = protocol::update(&head, &changes);
-        if text.len() > MAX_UPDATE_BYTES {
+        if text.frame().len() > MAX_UPDATE_BYTES {
             return self.encode_snapshot("bulk", self.read_all(), now);
         }
         Frames {
             cut: changes.cut,
-            texts: vec![text.into()],
+            texts: smallvec![text],
             full: false,
             ts: now,
             rows: changes.balances.len() + changes.orders.len(),
@@ -172,7 +174,7 @@ impl View {
         let head = SnapshotHead { channel: self.channel, reason, epoch: &self.epoch, ts: now };
         Frames {
             cut: changes.cut,
-            texts: protocol::snapshot(&head, &changes).into_iter().map(WireText::from).collect(),
+            texts: protocol::snapshot(&head, &changes).into(),
             full: true,
             ts: now,
             rows: changes.balances.len() + changes.orders.len(),

@@ -2,9 +2,8 @@
 //!
 //! Readers are woken in batches: the list is locked only to copy a batch, never while a reader works.
 
+use std::hint::black_box;
 use std::sync::{Arc, Weak};
-
-use dashmap::DashMap;
 
 use crate::model::AccountIdx;
 use crate::sync::{Mutex, Notify};
@@ -65,46 +64,72 @@ type Shared = Arc<Mutex<Readers>>;
 
 #[derive(Default)]
 pub(super) struct Watches {
-    by_account: DashMap<AccountIdx, Shared>,
+    /// By index: accounts are numbered from zero.
+    by_account: Mutex<Vec<Shared>>,
     everybody: Shared,
 }
 
 impl Watches {
     pub(super) fn add(&self, accounts: &[AccountIdx], reader: &Weak<dyn Wake>) -> Watch {
-        let lists = accounts.iter().map(|idx| Arc::clone(&self.by_account.entry(*idx).or_default()));
-        let lists = lists.chain([Arc::clone(&self.everybody)]);
-        let places = lists.map(|list| {
-            let slot = list.lock().add(Weak::clone(reader));
-            (list, slot)
-        });
-        Watch { places: places.collect() }
+        let mut places = Vec::with_capacity(accounts.len() + 1);
+        {
+            let mut by_account = self.by_account.lock();
+            for idx in accounts {
+                let at = idx.0 as usize;
+                if by_account.len() <= at {
+                    by_account.resize_with(at + 1, Shared::default);
+                }
+                places.push((Arc::clone(&by_account[at]), 0));
+            }
+        }
+        places.push((Arc::clone(&self.everybody), 0));
+        for (list, slot) in &mut places {
+            *slot = list.lock().add(Weak::clone(reader));
+        }
+        Watch { places: places.into() }
     }
 
     /// The readers of an account (`None`: all), batch by batch.
-    pub(super) fn batches(&self, idx: Option<AccountIdx>) -> Batches {
+    pub(super) fn of(&self, idx: Option<AccountIdx>) -> Batches {
         let list = match idx {
-            Some(idx) => self.by_account.get(&idx).map(|list| Arc::clone(&list)),
+            Some(idx) => self.by_account.lock().get(idx.0 as usize).map(Arc::clone),
             None => Some(Arc::clone(&self.everybody)),
         };
         Batches { list, at: 0 }
     }
 }
 
-/// See [`Watches::batches`]. A reader that registers meanwhile may be passed over: it reads by itself after registering.
+/// The readers woken together. Used again, it takes no memory anew.
+pub(super) type Batch = Vec<Arc<dyn Wake>>;
+
+/// See [`Watches::of`]. A reader that registers meanwhile may be passed over: it reads by itself after registering.
 pub(super) struct Batches {
     list: Option<Shared>,
     at: usize,
 }
 
-impl Iterator for Batches {
-    type Item = Vec<Arc<dyn Wake>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let readers = self.list.as_ref()?.lock();
+impl Batches {
+    /// Puts the next readers in the place of those in `batch`. False: there are no more.
+    pub(super) fn next(&mut self, batch: &mut Batch) -> bool {
+        batch.clear();
+        let Some(list) = &self.list else { return false };
+        let readers = list.lock();
         let end = readers.slots.len().min(self.at + BATCH);
-        let slots = readers.slots.get(self.at..end).filter(|slots| !slots.is_empty())?;
+        let Some(slots) = readers.slots.get(self.at..end).filter(|slots| !slots.is_empty()) else { return false };
         self.at = end;
-        Some(slots.iter().flatten().filter_map(Weak::upgrade).collect())
+        // Readers lie all over the memory. Looked at without waiting for each, they come to the processor together; taking hold of one
+        // does wait for it.
+        black_box(slots.iter().flatten().map(Weak::strong_count).sum::<usize>());
+        batch.extend(slots.iter().flatten().filter_map(Weak::upgrade));
+        true
+    }
+
+    /// Wakes them all at once.
+    pub(super) fn wake(mut self) {
+        let mut batch = Batch::new();
+        while self.next(&mut batch) {
+            batch.iter().for_each(|reader| reader.wake());
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::shape::{self, Always, literal};
-use super::{ErrorCode, Id};
+use super::{ErrorCode, Id, WireText};
 use crate::model::{AccountRecord, Amount, Balance, Cause, Changes, Channel, Order, Origin, UnixMs};
 
 /// Largest part of a snapshot. One row or record larger than this travels alone.
@@ -12,6 +12,8 @@ pub const PART_BYTES: usize = 64 << 10;
 
 /// About as long as a row is, so that its text is seldom moved while it is written.
 const ROW_BYTES: usize = 384;
+/// Room for what stands above the rows.
+const HEAD_BYTES: usize = 512;
 
 /// A frame's type, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,121 +69,163 @@ pub struct UpdateHead<'a> {
 }
 
 /// A snapshot in parts of at most [`PART_BYTES`]; a single part says nothing of parts.
-pub fn snapshot(head: &SnapshotHead, changes: &Changes) -> Vec<String> {
-    let mut parts = vec![(Body::default(), Body::default())];
+pub fn snapshot(head: &SnapshotHead, changes: &Changes) -> Vec<WireText> {
+    let mut parts = vec![Part::default()];
+    let mut item = String::with_capacity(ROW_BYTES);
     for record in &changes.accounts {
-        fit(&mut parts, |(accounts, _)| accounts, &render(|b| account_json(b, record)));
+        account_json(anew(&mut item), record);
+        fitting(&mut parts, &item).accounts.add(&item);
     }
     for row in &changes.balances {
-        fit(&mut parts, |(_, rows)| rows, &render(|b| balance_json(b, row)));
+        balance_json(anew(&mut item), row);
+        fitting(&mut parts, &item).rows.add(&item);
     }
     for order in &changes.orders {
-        fit(&mut parts, |(_, rows)| rows, &render(|b| order_json(b, order)));
+        order_json(anew(&mut item), order);
+        fitting(&mut parts, &item).rows.add(&item);
     }
     let total = parts.len();
-    let frames = parts.iter().enumerate().map(|(i, (accounts, rows))| {
-        let numbers = if total > 1 { format!(",\"part\":{},\"parts\":{total}", i + 1) } else { String::new() };
-        compose_snapshot(head, changes, &numbers, accounts, rows)
+    let frames = parts.iter().enumerate().map(|(nth, Part { accounts, rows })| {
+        let mut b = WireText::begin(HEAD_BYTES + accounts.0.len() + rows.0.len());
+        snapshot_head(&mut b, head, changes, |b| {
+            if total > 1 {
+                number(b, ",\"part\":", nth + 1);
+                number(b, ",\"parts\":", total);
+            }
+        });
+        lists(&mut b, changes.complete, head.channel, |b| b.push_str(&accounts.0), |b| b.push_str(&rows.0));
+        WireText::end(b)
     });
     frames.collect()
 }
 
 /// The same object in one piece, for REST.
 pub fn snapshot_whole(head: &SnapshotHead, changes: &Changes) -> String {
-    let (accounts, rows) = bodies(changes);
-    compose_snapshot(head, changes, "", &accounts, &rows)
+    let mut b = String::with_capacity(whole_bytes(changes));
+    snapshot_head(&mut b, head, changes, |_| {});
+    all_lists(&mut b, head.channel, changes);
+    b
 }
 
-fn compose_snapshot(head: &SnapshotHead, changes: &Changes, numbers: &str, accounts: &Body, rows: &Body) -> String {
-    let SnapshotHead { channel, reason, epoch, ts } = head;
-    format!(
-        "{{\"type\":\"snapshot\",\"channel\":\"{}\",\"reason\":\"{reason}\",\"epoch\":\"{epoch}\",\"prev\":0,\"gsn\":{}{numbers},\
-         \"ts\":{},\"complete\":{},\"accounts\":[{}],\"{}\":[{}]}}",
-        channel.as_str(),
-        changes.cut,
-        ts.0,
-        changes.complete,
-        accounts.text,
-        rows_name(*channel),
-        rows.text
-    )
+fn snapshot_head(b: &mut String, head: &SnapshotHead, changes: &Changes, numbers: impl FnOnce(&mut String)) {
+    b.push_str("{\"type\":\"snapshot\",\"channel\":");
+    quoted(b, head.channel.as_str());
+    b.push_str(",\"reason\":");
+    quoted(b, head.reason);
+    b.push_str(",\"epoch\":");
+    quoted(b, head.epoch);
+    number(b, ",\"prev\":0,\"gsn\":", changes.cut);
+    numbers(b);
+    number(b, ",\"ts\":", head.ts.0);
 }
 
 /// One update: whole rows that changed.
-pub fn update(head: &UpdateHead, changes: &Changes) -> String {
-    let UpdateHead { channel, epoch, prev, ts } = head;
-    let (accounts, rows) = bodies(changes);
-    format!(
-        "{{\"type\":\"update\",\"channel\":\"{}\",\"epoch\":\"{epoch}\",\"prev\":{prev},\"gsn\":{},\"ts\":{},\"complete\":{},\
-         \"accounts\":[{}],\"{}\":[{}]}}",
-        channel.as_str(),
-        changes.cut,
-        ts.0,
-        changes.complete,
-        accounts.text,
-        rows_name(*channel),
-        rows.text
-    )
+pub fn update(head: &UpdateHead, changes: &Changes) -> WireText {
+    let mut b = WireText::begin(whole_bytes(changes));
+    b.push_str("{\"type\":\"update\",\"channel\":");
+    quoted(&mut b, head.channel.as_str());
+    b.push_str(",\"epoch\":");
+    quoted(&mut b, head.epoch);
+    number(&mut b, ",\"prev\":", head.prev);
+    number(&mut b, ",\"gsn\":", changes.cut);
+    number(&mut b, ",\"ts\":", head.ts.0);
+    all_lists(&mut b, head.channel, changes);
+    WireText::end(b)
 }
 
 /// Only one list of a snapshot, for `/v1/accounts` and `/v1/orders`.
 pub fn listing(epoch: &str, ts: UnixMs, name: &str, changes: &Changes) -> String {
-    let (accounts, rows) = bodies(changes);
-    let body = if name == "accounts" { accounts } else { rows };
-    format!(
-        "{{\"epoch\":\"{epoch}\",\"gsn\":{},\"ts\":{},\"complete\":{},\"{name}\":[{}]}}",
-        changes.cut, ts.0, changes.complete, body.text
-    )
+    let mut b = String::with_capacity(whole_bytes(changes));
+    b.push_str("{\"epoch\":");
+    quoted(&mut b, epoch);
+    number(&mut b, ",\"gsn\":", changes.cut);
+    number(&mut b, ",\"ts\":", ts.0);
+    b.push_str(if changes.complete { ",\"complete\":true," } else { ",\"complete\":false," });
+    quoted(&mut b, name);
+    b.push_str(":[");
+    if name == "accounts" {
+        accounts_json(&mut b, changes)
+    } else {
+        rows_json(&mut b, changes)
+    }
+    b.push_str("]}");
+    b
 }
 
-fn rows_name(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Balances => "balances",
-        Channel::Orders => "orders",
+/// What an answer of all these changes needs, about.
+fn whole_bytes(changes: &Changes) -> usize {
+    HEAD_BYTES + (changes.accounts.len() + changes.balances.len() + changes.orders.len()) * ROW_BYTES
+}
+
+fn all_lists(b: &mut String, channel: Channel, changes: &Changes) {
+    lists(b, changes.complete, channel, |b| accounts_json(b, changes), |b| rows_json(b, changes));
+}
+
+/// The end of every frame with rows.
+fn lists(b: &mut String, complete: bool, channel: Channel, accounts: impl FnOnce(&mut String), rows: impl FnOnce(&mut String)) {
+    b.push_str(if complete { ",\"complete\":true,\"accounts\":[" } else { ",\"complete\":false,\"accounts\":[" });
+    accounts(b);
+    b.push_str(match channel {
+        Channel::Balances => "],\"balances\":[",
+        Channel::Orders => "],\"orders\":[",
+    });
+    rows(b);
+    b.push_str("]}");
+}
+
+fn accounts_json(b: &mut String, changes: &Changes) {
+    joined(b, &changes.accounts, |b, record| account_json(b, record));
+}
+
+fn rows_json(b: &mut String, changes: &Changes) {
+    joined(b, &changes.balances, |b, row| balance_json(b, row));
+    joined(b, &changes.orders, |b, order| order_json(b, order));
+}
+
+/// Comma-separated values.
+fn joined<T>(b: &mut String, items: &[T], write: fn(&mut String, &T)) {
+    for (nth, item) in items.iter().enumerate() {
+        if nth > 0 {
+            b.push(',');
+        }
+        write(b, item);
     }
+}
+
+/// The lists of one part.
+#[derive(Default)]
+struct Part {
+    accounts: List,
+    rows: List,
 }
 
 /// Comma-separated JSON values.
 #[derive(Default)]
-struct Body {
-    text: String,
-}
+struct List(String);
 
-impl Body {
-    /// Where to append the next value.
-    fn next(&mut self) -> &mut String {
-        if !self.text.is_empty() {
-            self.text.push(',');
+impl List {
+    fn add(&mut self, item: &str) {
+        if !self.0.is_empty() {
+            self.0.push(',');
         }
-        &mut self.text
+        self.0.push_str(item);
     }
 }
 
-fn bodies(changes: &Changes) -> (Body, Body) {
-    let mut rows = Body { text: String::with_capacity((changes.balances.len() + changes.orders.len()) * ROW_BYTES) };
-    let mut accounts = Body::default();
-    changes.accounts.iter().for_each(|record| account_json(accounts.next(), record));
-    changes.balances.iter().for_each(|row| balance_json(rows.next(), row));
-    changes.orders.iter().for_each(|order| order_json(rows.next(), order));
-    (accounts, rows)
-}
-
-fn fit(parts: &mut Vec<(Body, Body)>, list: fn(&mut (Body, Body)) -> &mut Body, item: &str) {
-    // Room for what stands above the rows.
-    const HEAD_BYTES: usize = 512;
-    let full = parts.last().is_none_or(|(accounts, rows)| {
-        let used = accounts.text.len() + rows.text.len();
+/// The part that the item still fits in, which may be a new one.
+fn fitting<'a>(parts: &'a mut Vec<Part>, item: &str) -> &'a mut Part {
+    let full = parts.last().is_none_or(|Part { accounts, rows }| {
+        let used = accounts.0.len() + rows.0.len();
         used > 0 && used + item.len() + HEAD_BYTES > PART_BYTES
     });
     if full {
-        parts.push((Body::default(), Body::default()));
+        parts.push(Part::default());
     }
-    list(parts.last_mut().expect("a part was just made sure of")).next().push_str(item);
+    parts.last_mut().expect("a part was just made sure of")
 }
 
-fn render(write: impl FnOnce(&mut String)) -> String {
-    let mut text = String::with_capacity(ROW_BYTES);
-    write(&mut text);
+fn anew(text: &mut String) -> &mut String {
+    text.clear();
     text
 }
 
@@ -354,14 +398,14 @@ fn amount(b: &mut String, name: &str, amount: Option<&Amount>) {
     }
 }
 
-fn number(b: &mut String, name: &str, number: impl std::fmt::Display) {
-    use std::fmt::Write;
+fn number(b: &mut String, name: &str, number: impl itoa::Integer) {
     b.push_str(name);
-    write!(b, "{number}").expect("writing to a String cannot fail");
+    b.push_str(itoa::Buffer::new().format(number));
 }
 
 fn quoted(b: &mut String, text: &str) {
-    if text.bytes().any(|c| c < 0x20 || c == b'"' || c == b'\\') {
+    // To its end, without a way out: many bytes are looked at in one step.
+    if text.bytes().fold(false, |special, c| special | (c < 0x20) | (c == b'"') | (c == b'\\')) {
         return json(b, text);
     }
     b.push('"');

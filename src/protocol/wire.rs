@@ -2,7 +2,7 @@
 //!
 //! Server frames are not masked, so the very bytes on the wire are the same for all.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 /// One text frame, ready to be written to any number of sockets. Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,13 +11,33 @@ pub struct WireText {
     text_at: u8,
 }
 
+/// In the place of a header while the text behind it is written.
+const ROOM: &str = "          ";
+/// The longest header of a server's frame: opcode, length mark, length.
+const MAX_HEADER: usize = ROOM.len();
+
 impl WireText {
     /// Frames a text.
     pub fn new(text: &str) -> Self {
-        let mut bytes = BytesMut::with_capacity(text.len() + 10);
-        let text_at = header(&mut bytes, 0x1, text.len());
-        bytes.put_slice(text.as_bytes());
-        Self { bytes: bytes.freeze(), text_at }
+        let mut room = Self::begin(text.len());
+        room.push_str(text);
+        Self::end(room)
+    }
+
+    /// Where to write a text of about `length` bytes, behind the place of its header.
+    pub(super) fn begin(length: usize) -> String {
+        let mut text = String::with_capacity(MAX_HEADER + length);
+        text.push_str(ROOM);
+        text
+    }
+
+    /// Frames what was written since [`WireText::begin`], without a copy.
+    pub(super) fn end(text: String) -> Self {
+        let mut bytes = text.into_bytes();
+        let (head, length) = header(OPCODE_TEXT, bytes.len() - MAX_HEADER);
+        let start = MAX_HEADER - length;
+        bytes[start..MAX_HEADER].copy_from_slice(&head[..length]);
+        Self { bytes: Bytes::from(bytes).slice(start..), text_at: length as u8 }
     }
 
     /// Header and text.
@@ -42,31 +62,33 @@ impl From<String> for WireText {
     }
 }
 
+const OPCODE_TEXT: u8 = 0x1;
+
 /// A final, unmasked control or data frame (RFC 6455, section 5.2).
 pub fn frame(opcode: u8, payload: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(payload.len() + 10);
-    header(&mut bytes, opcode, payload.len());
-    bytes.put_slice(payload);
-    bytes.freeze()
+    let (head, length) = header(opcode, payload.len());
+    [&head[..length], payload].concat().into()
 }
 
-fn header(bytes: &mut BytesMut, opcode: u8, length: usize) -> u8 {
+/// A header, and how much of the room it takes.
+fn header(opcode: u8, length: usize) -> ([u8; MAX_HEADER], usize) {
     const FINAL: u8 = 0x80;
-    bytes.put_u8(FINAL | opcode);
+    let mut head = [0; MAX_HEADER];
+    head[0] = FINAL | opcode;
     match length {
         0..=125 => {
-            bytes.put_u8(length as u8);
-            2
+            head[1] = length as u8;
+            (head, 2)
         }
         126..=0xffff => {
-            bytes.put_u8(126);
-            bytes.put_u16(length as u16);
-            4
+            head[1] = 126;
+            head[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+            (head, 4)
         }
         _ => {
-            bytes.put_u8(127);
-            bytes.put_u64(length as u64);
-            10
+            head[1] = 127;
+            head[2..].copy_from_slice(&(length as u64).to_be_bytes());
+            (head, MAX_HEADER)
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -122,12 +123,16 @@ where
 {
     let pace = (!peer.is_proxy).then(|| Arc::new(Pace::new()));
     // The peer goes with each request: a layer would be laid around every route anew for each connection.
+    let first = AtomicBool::new(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (routes, pace) = (routes.clone(), pace.clone());
         request.extensions_mut().insert(peer.clone());
+        let is_first = first.swap(false, Ordering::Relaxed);
         async move {
             // Requests that are all there already are one long piece of work to the HTTP server: others must get their turn.
-            tokio::task::yield_now().await;
+            if !is_first {
+                tokio::task::yield_now().await;
+            }
             if let Some(pace) = pace {
                 pace.wait().await;
             }

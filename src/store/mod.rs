@@ -200,11 +200,14 @@ impl Store {
         changes
     }
 
-    /// Accounts that changed after `cursor`, and the cut up to which that is so. For whoever wakes readers.
-    pub fn accounts_changed_since(&self, cursor: u64) -> (u64, Vec<AccountIdx>) {
+    /// Puts the accounts that changed after `cursor` in the place of what is in `accounts`; tells the cut up to which that is so. For
+    /// whoever wakes readers.
+    pub fn accounts_changed_since(&self, cursor: u64, accounts: &mut Vec<AccountIdx>) -> u64 {
         let inner = self.inner.lock();
         let changed = inner.recency.newest_first().filter_map(|i| inner.accounts[i as usize].as_ref().map(|l| (i, l.last_gsn)));
-        (inner.gsn, changed.take_while(|(_, gsn)| *gsn > cursor).map(|(i, _)| AccountIdx(i)).collect())
+        accounts.clear();
+        accounts.extend(changed.take_while(|(_, gsn)| *gsn > cursor).map(|(i, _)| AccountIdx(i)));
+        inner.gsn
     }
 
     /// The newest commit that touched one of `accounts`.

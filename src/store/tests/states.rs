@@ -202,7 +202,9 @@ fn a_removed_account_is_silent_and_takes_nothing_more() {
     assert_eq!(b.say([push(&["BTC 2/2/0"])]), None);
     b.store.lost(b.idx, b.now, AccountState::Stale, reason());
     assert_eq!((b.store.gsn(), b.since(0).accounts.len(), b.store.record(b.idx).is_some()), (gsn, 0, false));
-    assert_eq!(b.store.accounts_changed_since(0).1, [other]);
+    let mut changed = Vec::new();
+    b.store.accounts_changed_since(0, &mut changed);
+    assert_eq!(changed, [other]);
     let again = b.store.add_account(key("main"), true, 10, b.now);
     assert_ne!(again, b.idx, "an index is never used twice");
 }

@@ -160,7 +160,8 @@ struct State {
 
 impl Wake for Conn {
     fn wake(&self) {
-        let mut state = self.state.lock();
+        // Its own task has it, which may be writing a long answer: others do not wait for that. It looks again when it is done.
+        let Some(mut state) = self.state.try_lock() else { return self.work.notify_one() };
         if state.is_writable() {
             self.tell(&mut state);
         }
@@ -249,17 +250,9 @@ impl Conn {
     }
 
     /// Writes `out` as far as the socket takes it; the task waits for the rest.
-    fn put(&self, state: &mut State, now: Now, out: ClientOut) {
+    fn put(&self, state: &mut State, now: Now, mut out: ClientOut) {
         if !state.is_blocked() {
             state.taken = now.mono; // a stall can only begin now
-        }
-        state.tail.extend(out.frames.into_iter().map(WireText::into_frame));
-        if out.ping {
-            state.tail.push(wire_frame(PING, b""));
-        }
-        if out.keys.is_some() {
-            state.keys = out.keys;
-            self.work.notify_one();
         }
         state.close = state.close.or(out.close);
         if state.read_at.is_none() {
@@ -269,14 +262,32 @@ impl Conn {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        self.flush(state);
+        // Nearly every delivery is one frame for a socket with room, and never comes to be a tail.
+        if let ([only], false, false) = (&out.frames[..], out.ping, state.is_blocked())
+            && let Ok(n) = self.stream.try_write(only.frame())
+        {
+            if n < only.frame().len() {
+                state.tail.push(only.frame().slice(n..));
+            }
+            out.frames.clear();
+            state.unflushed = true; // as far as is known
+        }
+        state.tail.extend(out.frames.into_iter().map(WireText::into_frame));
+        if out.ping {
+            state.tail.push(wire_frame(PING, b""));
+        }
+        if out.keys.is_some() {
+            state.keys = out.keys;
+            self.work.notify_one();
+        }
+        self.flush(state, now.mono);
         if !state.is_writable() {
             self.work.notify_one();
         }
     }
 
     /// Hands the tail to the socket until it is written or the socket is full.
-    fn flush(&self, state: &mut State) {
+    fn flush(&self, state: &mut State, now: Mono) {
         if !state.is_blocked() {
             return;
         }
@@ -302,13 +313,15 @@ impl Conn {
                 false
             }
         };
-        let (now, taken) = (self.clock.mono(), self.stream.taken());
+        let taken = self.stream.taken();
         if taken > state.taken_bytes {
             self.deps.metrics.client_bytes.inc_by(taken - state.taken_bytes);
             (state.taken, state.taken_bytes) = (now, taken);
         }
         if !state.is_blocked() {
-            state.tail = Tail::new(); // gives back what a large answer took
+            if state.tail.spilled() {
+                state.tail = Tail::new(); // gives back what a large answer took
+            }
             if let Some(read_at) = state.read_at.take() {
                 let micros = now.0.saturating_sub(read_at.0);
                 self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
@@ -362,7 +375,7 @@ impl Conn {
                 }
                 ready = self.stream.writable(), if blocked => {
                     let mut state = self.state.lock();
-                    self.flush(&mut state);
+                    self.flush(&mut state, self.clock.mono());
                     if ready.is_err() || state.broken {
                         return None;
                     }
@@ -500,7 +513,7 @@ impl Conn {
                 Incoming::Close(code) => {
                     let payload = code.map(u16::to_be_bytes);
                     state.tail.push(wire_frame(CLOSE, payload.as_ref().map_or(&[], |p| p)));
-                    self.flush(&mut state);
+                    self.flush(&mut state, self.clock.mono());
                     return Err(None);
                 }
             }
@@ -520,7 +533,7 @@ impl Conn {
         loop {
             {
                 let mut state = self.state.lock();
-                self.flush(&mut state);
+                self.flush(&mut state, self.clock.mono());
                 if state.broken {
                     return;
                 }

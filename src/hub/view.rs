@@ -28,13 +28,10 @@ pub struct View {
     channel: Channel,
     accounts: Vec<AccountIdx>,
     filter: Filter,
-    shared: Mutex<VecDeque<(Key, Arc<Frames>)>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Snapshot(&'static str),
-    Update { prev: u64, cursor: u64 },
+    /// By reason. Apart from the updates, which must not wait for it, because the hub would: encoding one may take long.
+    snapshots: Shared<&'static str>,
+    /// By `prev` and cursor.
+    updates: Shared<(u64, u64)>,
 }
 
 /// What one read gave, encoded.
@@ -65,7 +62,7 @@ impl View {
         accounts: Vec<AccountIdx>,
         filter: Filter,
     ) -> Self {
-        Self { store, metrics, epoch, channel, accounts, filter, shared: Mutex::default() }
+        Self { store, metrics, epoch, channel, accounts, filter, snapshots: Shared::default(), updates: Shared::default() }
     }
 
     /// The history in which this view's gsn values compare.
@@ -130,8 +127,10 @@ impl View {
     /// The same for a reader who has been told that it holds everything up to `held`: its gsn must not fall, though one of other readers
     /// may be as good in all it shows.
     pub fn snapshot_from(&self, reason: &'static str, held: u64, now: UnixMs) -> Arc<Frames> {
-        let fresh = |frames: &Frames| (0..=SHARED_FOR_MS).contains(&(now.0 - frames.ts.0));
-        self.shared(Key::Snapshot(reason), held, fresh, || self.encode_snapshot(reason, self.read_all(), now))
+        let good = |frames: &Frames| {
+            frames.cut >= held && self.is_newest(frames) && (0..=SHARED_FOR_MS).contains(&(now.0 - frames.ts.0))
+        };
+        self.snapshots.get(reason, good, || self.encode_snapshot(reason, self.read_all(), now))
     }
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
@@ -150,7 +149,7 @@ impl View {
         if Arc::strong_count(self) == 1 {
             return Arc::new(encode());
         }
-        self.shared(Key::Update { prev, cursor }, cursor, |_| true, encode)
+        self.updates.get((prev, cursor), |frames| self.is_newest(frames), encode)
     }
 
     fn encode_update(&self, prev: u64, changes: Changes, now: UnixMs) -> Frames {
@@ -183,27 +182,38 @@ impl View {
         }
     }
 
-    /// The frames another reader was just given for the same question, if nothing of the view changed since and they reach up to `held`.
-    fn shared(&self, key: Key, held: u64, fresh: impl Fn(&Frames) -> bool, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
-        let mut shared = self.shared.lock();
-        if let Some((_, frames)) = shared.iter().find(|(k, _)| *k == key)
-            && frames.cut >= held
-            && self.store.newest_of(&self.accounts) <= frames.cut
-            && fresh(frames)
-        {
-            return Arc::clone(frames);
-        }
-        let frames = Arc::new(encode());
-        shared.retain(|(k, _)| *k != key);
-        if shared.len() == SHARED {
-            shared.pop_front();
-        }
-        shared.push_back((key, Arc::clone(&frames)));
-        frames
+    fn is_newest(&self, frames: &Frames) -> bool {
+        self.store.is_newest_of(&self.accounts, frames.cut)
     }
 
     /// Counts what a reader of this view was given.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+}
+
+/// The answers to the newest questions, by question.
+struct Shared<K>(Mutex<VecDeque<(K, Arc<Frames>)>>);
+
+impl<K> Default for Shared<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: PartialEq> Shared<K> {
+    /// The frames another reader was just given for the same question, if they are still good. Who asks meanwhile waits for them.
+    fn get(&self, key: K, good: impl Fn(&Frames) -> bool, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
+        let mut held = self.0.lock();
+        if let Some((_, frames)) = held.iter().find(|(k, frames)| *k == key && good(frames)) {
+            return Arc::clone(frames);
+        }
+        let frames = Arc::new(encode());
+        held.retain(|(k, _)| *k != key);
+        if held.len() == SHARED {
+            held.pop_front();
+        }
+        held.push_back((key, Arc::clone(&frames)));
+        frames
     }
 }

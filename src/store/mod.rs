@@ -11,6 +11,7 @@ mod recency;
 mod table;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::metrics::{AccountLabels, Metrics, StateLabels, VenueLabels};
 use crate::model::{
@@ -24,6 +25,8 @@ use recency::Recency;
 pub struct Store {
     epoch: String,
     inner: Mutex<Inner>,
+    /// The newest commit once more, for whoever only asks whether there was one.
+    newest: AtomicU64,
     bells: Mutex<Vec<Arc<Notify>>>,
     metrics: Arc<Metrics>,
 }
@@ -39,7 +42,7 @@ struct Inner {
 impl Store {
     /// An empty store. `epoch` names the history in which its numbers compare; it must differ from that of every earlier run.
     pub fn new(epoch: impl Into<String>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { epoch: epoch.into(), inner: Mutex::default(), bells: Mutex::default(), metrics })
+        Arc::new(Self { epoch: epoch.into(), inner: Mutex::default(), newest: AtomicU64::new(0), bells: Mutex::default(), metrics })
     }
 
     /// The name of this history.
@@ -67,6 +70,7 @@ impl Store {
             let mut inner = self.inner.lock();
             inner.gsn += 1;
             let gsn = inner.gsn;
+            self.newest.store(gsn, Ordering::Release);
             let idx = inner.recency.add();
             inner.accounts.push(Some(Ledger::new(key, enabled, max_rows, gsn, now.unix)));
             AccountIdx(idx)
@@ -141,6 +145,7 @@ impl Store {
                 return;
             }
             inner.gsn = c.gsn;
+            self.newest.store(c.gsn, Ordering::Release);
             (ledger.last_gsn, ledger.read_at) = (c.gsn, now.mono);
             inner.recency.touch(idx.0);
             let state = (ledger.record.state != before).then_some(before);
@@ -208,6 +213,12 @@ impl Store {
         accounts.clear();
         accounts.extend(changed.take_while(|(_, gsn)| *gsn > cursor).map(|(i, _)| AccountIdx(i)));
         inner.gsn
+    }
+
+    /// Did no commit touch one of `accounts` after `gsn`?
+    pub fn is_newest_of(&self, accounts: &[AccountIdx], gsn: u64) -> bool {
+        // Mostly there was no commit at all, which is seen without the lock.
+        self.newest.load(Ordering::Acquire) <= gsn || self.newest_of(accounts) <= gsn
     }
 
     /// The newest commit that touched one of `accounts`.

@@ -17,7 +17,8 @@
 //!    and again. Where this fails, the stream goes on and the account is degraded.
 //! 7. The JWT may expire while the socket lives on: degraded, until a new token is put in its place.
 //! 8. A listen key lives an hour: renew it after half of it.
-//! 9. Ping in the venue's way every 25 s (it wants 30), and after each third of the liveness bound without any frame.
+//! 9. Ping in the venue's way every 25 s (it wants 30), and after each third of the liveness bound without any frame. A pong that
+//!    does not come may have been dropped, and pushes with it: REST is asked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ use crate::venue::{
 
 /// Longest pause between two of our pings.
 const PING_MS: u64 = 25_000;
+/// How long a pong may take before it counts as dropped.
+const PONG_MS: u64 = 5_000;
 /// How long a REST request may take.
 const CALL_TIMEOUT_MS: u64 = 5_000;
 /// The first comparison after the seed settles what raced with it.
@@ -109,6 +112,8 @@ struct P99Session {
     phase: Phase,
     liveness: Liveness,
     ping_at: Mono,
+    /// While a pong is awaited: when it counts as dropped.
+    pong_by: Option<Mono>,
     /// While an answer on the socket is awaited: when to ask once more, and when to give up.
     again_at: Option<Mono>,
     give_up_at: Option<Mono>,
@@ -190,8 +195,13 @@ impl Session for P99Session {
         }
         if pulse == Pulse::Probe || now.mono >= self.ping_at {
             self.ping_at = now.mono.plus_ms(PING_MS);
+            self.pong_by.get_or_insert(now.mono.plus_ms(PONG_MS));
             out.send(wire::PING);
             out.ping();
+        }
+        // Where REST fails it is asked again anyway, in its own rhythm.
+        if self.pong_by.take_if(|at| *at <= now.mono).is_some() && self.phase == Phase::Live && self.failures == 0 {
+            self.ask_by(now.mono, now);
         }
         // 3.
         if self.give_up_at.is_some_and(|at| at <= now.mono) {
@@ -244,7 +254,7 @@ impl Session for P99Session {
         }
         let ask_at = self.ask_at.filter(|_| self.asking.is_none());
         let key_at = self.key_at.filter(|_| self.keying.is_none());
-        let others = [self.again_at, self.give_up_at, self.token_expires_at, ask_at, key_at];
+        let others = [self.pong_by, self.again_at, self.give_up_at, self.token_expires_at, ask_at, key_at];
         others.into_iter().flatten().chain([self.liveness.deadline(), self.ping_at]).min()
     }
 }
@@ -258,6 +268,7 @@ impl P99Session {
             phase: Phase::AuthResult,
             liveness,
             ping_at: Mono::default(),
+            pong_by: None,
             again_at: None,
             give_up_at: None,
             calls: 0,
@@ -329,7 +340,8 @@ impl P99Session {
             (Incoming::Error { code }, _) => self.on_error(&code, out),
             // A second answer to a question asked twice, and what is not ours.
             (Incoming::AuthResult { .. } | Incoming::Subscribed | Incoming::Unsubscribed, _) => {}
-            (Incoming::Pong | Incoming::Other, _) => {}
+            (Incoming::Pong, _) => self.pong_by = None,
+            (Incoming::Other, _) => {}
         }
     }
 

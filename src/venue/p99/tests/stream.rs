@@ -37,6 +37,21 @@ fn comparing_can_be_switched_off() {
     assert_eq!(duo.calls.len(), 1);
 }
 
+// Edge case 2.
+#[test]
+fn a_pong_that_does_not_come_is_a_reason_to_compare() {
+    let mut duo = settled(Duo::with(&VENUE, |_| {}, options(&[("reconcile_ms", 0)])));
+    duo.pass(60_000);
+    assert_eq!(duo.calls.len(), 1, "pongs come");
+    duo.fault("drop_next_pong");
+    duo.fault("drop_next_push");
+    duo.moves(&adjust("DF", "1"));
+    told(&mut duo);
+    duo.pass(30_000);
+    assert_eq!(duo.calls.len(), 2);
+    assert_eq!(told(&mut duo), [book_line("reconcile", &duo)]);
+}
+
 // Edge case 1.
 #[test]
 fn a_push_during_the_seed_is_passed_on_and_the_seed_says_when_it_was_asked() {

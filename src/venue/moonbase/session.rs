@@ -9,7 +9,7 @@ use super::held::Held;
 use super::said::Said;
 use super::sequence::{Sequence, Step};
 use super::wire::{self, Channel, Message, Portfolio, VenueError};
-use crate::model::{AccountPush, Facts, Freshness, Mono, Name, Now, Reason, ReasonCode, Scope, Snapshot, VenueEvent};
+use crate::model::{AccountPush, Facts, Freshness, Mono, Name, Now, Reason, ReasonCode, Scope, Snapshot, UnixMs, VenueEvent};
 use crate::venue::{Action, CallError, CallId, ErrorClass, Frame, Liveness, Out, Pulse, Reply, Session};
 
 // The venue's procedure (docs.moonbase.vn: websocket/overview, websocket/authentication, websocket/channel-portfolio):
@@ -68,8 +68,8 @@ pub(super) struct MoonbaseSession {
     is_subscribed: bool,
     /// A message is known to be lost since the last snapshot: it teaches nothing about the venue's habits.
     has_gap: bool,
-    /// The last snapshot named no account at all.
-    was_empty: bool,
+    /// The last snapshot named no account at all: its number and time, and when it was first heard.
+    was_empty: Option<((u64, UnixMs), Mono)>,
     bad_snapshots: u8,
     /// A fresh snapshot is wanted, and why.
     wanted: Option<&'static str>,
@@ -98,7 +98,7 @@ impl MoonbaseSession {
             is_synced: false,
             is_subscribed: false,
             has_gap: false,
-            was_empty: false,
+            was_empty: None,
             bad_snapshots: 0,
             wanted: None,
             refresh_from: Mono::default(),
@@ -193,14 +193,15 @@ impl MoonbaseSession {
         if self.phase != Phase::Unsubscribing {
             self.rest();
         }
-        // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held; the same
-        // message once more is not said twice.
-        if is_empty && !(std::mem::replace(&mut self.was_empty, true) && is_answer) {
+        // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held.
+        if is_empty && !self.is_said_twice(now, (portfolio.gsn, portfolio.at), is_answer) {
             out.malformed("portfolio: data: a snapshot without an account");
             self.unsync(ReasonCode::ProtocolError, "the venue's snapshot names no account", out);
             return self.want("empty_snapshot", now, out);
         }
-        self.was_empty = is_empty;
+        if !is_empty {
+            self.was_empty = None;
+        }
         self.bad_snapshots = 0;
         let settled = self.held.snapshot(&portfolio.accounts);
         if self.account.settings.updates == Updates::Detect && !self.has_gap {
@@ -223,6 +224,20 @@ impl MoonbaseSession {
             // What an earlier connection's token had come to is over with that connection.
             out.event(VenueEvent::Duty(None));
             out.event(VenueEvent::Synced);
+        }
+    }
+
+    /// Is a snapshot without an account the second in a row? The same message sent again is not, and only what answers a request is. A
+    /// venue may number and date all its answers alike while nothing moves: after the time in which an answer must come, one that is
+    /// equal to the first can no longer be a copy of it, because connections keep order.
+    fn is_said_twice(&mut self, now: Now, said: (u64, UnixMs), is_answer: bool) -> bool {
+        let wait_ms = self.account.settings.sync_timeout_ms;
+        match self.was_empty {
+            Some((first, heard)) if first == said => is_answer && now.mono.since_ms(heard) >= wait_ms,
+            before => {
+                self.was_empty = Some((said, now.mono));
+                before.is_some() && is_answer
+            }
         }
     }
 

@@ -300,6 +300,24 @@ fn case_8_a_snapshot_without_an_account_is_believed_when_repeated() {
     let mut solo = Solo::signed();
     solo.hear(&[AUTHENTICATED, SUBSCRIBED, empty]);
     assert!(!solo.view().synced);
+    let again = empty.replace("58960", "59990");
+    solo.hear(&[UNSUBSCRIBED, SUBSCRIBED, &again]);
+    let view = solo.view();
+    assert!(view.synced && view.rows.is_empty());
+}
+
+#[test]
+fn case_8_the_very_same_snapshot_without_an_account_is_a_second_statement_only_when_it_can_be_no_copy() {
+    let empty = r#"{"channel":"portfolio","type":"snapshot","data":[],"timestamp":"1763121358960696000","gsn":1}"#;
+    let mut solo = Solo::signed();
+    solo.hear(&[AUTHENTICATED, SUBSCRIBED, empty]);
+    for _ in 0..9 {
+        assert_eq!(solo.sent().last(), Some(&UNSUB));
+        solo.hear(&[UNSUBSCRIBED, SUBSCRIBED, empty]);
+        assert!(!solo.view().synced, "it may be a copy of the first");
+        solo.pass(1_050);
+    }
+    solo.pass(1_050);
     solo.hear(&[UNSUBSCRIBED, SUBSCRIBED, empty]);
     let view = solo.view();
     assert!(view.synced && view.rows.is_empty());

@@ -51,6 +51,8 @@ const DOUBT_MS: u64 = 1_500;
 const ASK_GAP_MS: u64 = 2_000;
 /// Nor do frames of which nothing can be read: the host's budget serves other accounts too.
 const GARBAGE_GAP_MS: u64 = 10_000;
+/// A question that the host's budget puts off by more than this is told of: rows are older than the period promises.
+const LATE_MS: u64 = 30_000;
 /// Renewal of a listen key, which lives 3,600 s, and the pause after a renewal that failed.
 const RENEW_MS: u64 = 1_800_000;
 const RENEW_RETRY_MS: u64 = 60_000;
@@ -121,6 +123,8 @@ struct P99Session {
     asking: Option<Asking>,
     /// When to ask REST next. While `asking`: not before its answer.
     ask_at: Option<Mono>,
+    /// Since when it is time to ask and the host's budget does not allow it.
+    due: Option<Mono>,
     last_asked: Option<Mono>,
     failures: u32,
     /// The next answer is to be a snapshot.
@@ -274,6 +278,7 @@ impl P99Session {
             calls: 0,
             asking: None,
             ask_at: None,
+            due: None,
             last_asked: None,
             failures: 0,
             whole: true,
@@ -389,6 +394,8 @@ impl P99Session {
                 None => {}
             }
         }
+        // The old count goes on: a push that was not applied was late, whatever REST says of that moment.
+        self.suspects.remove(&row.token);
         out.event(VenueEvent::Rows(vec![row.update()]));
     }
 
@@ -466,7 +473,12 @@ impl P99Session {
         if due(self.ask_at) && self.asking.is_none() && matches!(self.phase, Phase::Seed | Phase::Live) {
             match self.budget(now) {
                 Ok(()) => self.ask(now, out),
-                Err(when) => self.ask_at = Some(when),
+                Err(when) => {
+                    self.ask_at = Some(when);
+                    if when.since_ms(*self.due.get_or_insert(now.mono)) > LATE_MS {
+                        self.tell(out, &Failure::PUT_OFF);
+                    }
+                }
             }
         }
     }
@@ -496,7 +508,7 @@ impl P99Session {
         let (sent, whole, by_token) = (now.mono, self.whole, token.is_some());
         self.asking = Some(Asking { id, sent, whole, by_token, settles, outdated: false });
         self.last_asked = Some(now.mono);
-        self.ask_at = None;
+        (self.ask_at, self.due) = (None, None);
     }
 
     fn on_balances(&mut self, now: Now, asking: Asking, reply: Result<Reply<'_>, CallError>, out: &mut Out) {

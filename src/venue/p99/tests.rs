@@ -40,6 +40,7 @@ fn line(event: &VenueEvent) -> Option<String> {
         VenueEvent::Facts(_) => "facts".into(),
         VenueEvent::Orders(_) => "orders".into(),
         VenueEvent::Omitted(r) => format!("omitted {}", r.code.as_str()),
+        VenueEvent::Partial(partial) => format!("partial {partial}"),
     })
 }
 

@@ -242,6 +242,20 @@ fn a_late_push_begins_no_new_count_of_times() {
     assert_eq!(hand.push("DF", "3", OPENED_S), ["rows DF 3+0=3"]);
 }
 
+// Edge case 6.
+#[test]
+fn a_push_of_the_old_count_shows_that_it_goes_on() {
+    let mut hand = Hand::live();
+    hand.push("DF", "1", OPENED_S);
+    assert_eq!(hand.push("DF", "2", OPENED_S - 60), ["unproven DF"]);
+    hand.until_call(2_000);
+    hand.push("DF", "3", OPENED_S + 1);
+    hand.push("DF", "4", OPENED_S + 2);
+    // As of a moment when the one that was not applied was the newest.
+    hand.answer(200, r#"{"balances":[{"token":"DF","available":"2","frozen":"0"}]}"#);
+    assert_eq!(hand.push("DF", "3", OPENED_S + 1), ["unproven DF"], "a late one");
+}
+
 #[test]
 fn an_answer_asked_before_the_doubt_does_not_settle_it() {
     let mut hand = Hand::live();

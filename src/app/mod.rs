@@ -149,6 +149,8 @@ impl App {
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
         if let Some(file) = &gateway.state {
             gateway.accounts.recall(file.read(), config.warm_start);
+            // Before the first nonce: should this run die before it writes again, the next one must not give out the same.
+            gateway.keep(file.clone()).await;
         }
         Ok(Self { gateway, front, admin })
     }

@@ -29,6 +29,8 @@ pub enum VenueEvent {
     /// Part of a complete list could not be read. The account is `degraded` and not complete until a list is read whole; rows the
     /// same message seems to lack read `stale` instead of zero. Comes before the [`VenueEvent::Snapshot`] it concerns.
     Omitted(Reason),
+    /// Whether nothing complete is known of some of the account's wallets: then the account is not complete.
+    Partial(bool),
     /// Proof that the connection lives.
     Alive,
     /// A message that could not be decoded: `what` names the place, never the content.

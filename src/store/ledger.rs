@@ -72,6 +72,8 @@ pub(super) struct Ledger {
     ever_synced: bool,
     duty: Option<Reason>,
     omitted: Option<Reason>,
+    /// Whole wallets are missing.
+    partial: bool,
     max_rows: usize,
 }
 
@@ -110,13 +112,14 @@ impl Ledger {
             ever_synced: false,
             duty: None,
             omitted: None,
+            partial: false,
             max_rows,
         }
     }
 
     /// Everything the account holds is known, and nothing was left out.
     pub(super) fn is_complete(&self) -> bool {
-        self.record.state.is_proven() && self.omitted.is_none()
+        self.record.state.is_proven() && self.omitted.is_none() && !self.partial
     }
 
     /// A connection is being made.
@@ -136,6 +139,7 @@ impl Ledger {
         self.synced = false;
         self.duty = None;
         self.omitted = None;
+        self.partial = false;
         if self.record.state.is_proven() {
             // The end of the connection before was never told: what it proved is over all the same.
             let reason = Reason::new(ReasonCode::UpstreamDisconnected, "another connection was made");
@@ -201,6 +205,7 @@ impl Ledger {
                 self.omitted = Some(reason);
                 self.refresh_state(c);
             }
+            VenueEvent::Partial(partial) => self.partial = partial,
             VenueEvent::Facts(facts) => self.facts(c, facts),
             VenueEvent::Orders(orders) => orders.into_iter().for_each(|order| self.order(c, order)),
             VenueEvent::Resynced { .. } => self.retell(c).resync_count += 1,

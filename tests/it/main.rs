@@ -15,6 +15,7 @@ mod processes;
 mod protocol_examples;
 mod requests;
 mod rest;
+mod restart;
 mod security;
 mod storm;
 mod stream;

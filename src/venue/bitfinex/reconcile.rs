@@ -21,6 +21,8 @@ const RETRY_MS: u64 = 15_000;
 /// The venue blocks an address for 10 to 60 seconds when it overruns the limit.
 const BLOCKED_MS: u64 = 60_000;
 const MAX_JITTER_MS: u64 = 5_000;
+/// A comparison that the host's budget puts off by more than this is told of: rows are older than the period promises.
+const LATE_MS: u64 = 30_000;
 
 /// One account's REST duty within one connection.
 pub(super) struct Reconciler {
@@ -29,6 +31,8 @@ pub(super) struct Reconciler {
     nonce: Arc<Nonce>,
     random: fastrand::Rng,
     next: Option<Mono>,
+    /// Since when it is time to ask and the host's budget does not allow it.
+    due: Option<Mono>,
     pending: Option<(CallId, Mono)>,
     serial: u32,
     /// Attempts in a row that the venue refused for their nonce.
@@ -47,7 +51,7 @@ impl Reconciler {
     /// `every_ms` 0 switches it off.
     pub fn new(every_ms: u64, host: Arc<Mutex<HostBudget>>, nonce: Arc<Nonce>, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { every_ms, host, nonce, random, next: None, pending: None, serial: 0, leaps: 0, told: None }
+        Self { every_ms, host, nonce, random, next: None, due: None, pending: None, serial: 0, leaps: 0, told: None }
     }
 
     pub fn is_on(&self) -> bool {
@@ -64,7 +68,7 @@ impl Reconciler {
 
     /// Stops asking until told again.
     pub fn pause(&mut self) {
-        self.next = None;
+        (self.next, self.due) = (None, None);
     }
 
     /// When to call [`Reconciler::poll`].
@@ -77,10 +81,16 @@ impl Reconciler {
         if self.deadline().is_none_or(|at| at > now.mono) {
             return;
         }
-        if let Err(when) = self.host.lock().call(now.mono) {
+        let allowed = self.host.lock().call(now.mono);
+        if let Err(when) = allowed {
             self.next = Some(when);
+            if when.since_ms(*self.due.get_or_insert(now.mono)) > LATE_MS {
+                let text = "REST wallets: the requests allowed to this host are used up, and the comparison waits";
+                self.tell(Some(Reason::new(ReasonCode::RateLimited, text)), out);
+            }
             return;
         }
+        self.due = None;
         let (Some(key), Some(secret)) = (credentials.get("api_key"), credentials.get("api_secret")) else {
             self.failed(now, ReasonCode::Configuration, "api_key or api_secret is not configured any more", out);
             return;

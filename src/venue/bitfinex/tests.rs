@@ -61,6 +61,7 @@ fn say(event: &VenueEvent) -> String {
         VenueEvent::Facts(facts) => format!("facts {} warnings", facts.warnings.as_ref().map_or(0, Vec::len)),
         VenueEvent::Orders(_) => "orders".into(),
         VenueEvent::Omitted(reason) => format!("omitted {}", reason.code.as_str()),
+        VenueEvent::Partial(partial) => format!("partial {partial}"),
         VenueEvent::Alive => "alive".into(),
         VenueEvent::Malformed { what } => format!("malformed: {what}"),
         VenueEvent::Resynced { reason } => format!("resynced {reason}"),

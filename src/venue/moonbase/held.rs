@@ -3,7 +3,7 @@
 //! Names only, never numbers: the balances are the store's. The manual leaves open whether an update lists all that is held or
 //! only what changed; this is the bookkeeping that finds out without guessing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::Account;
 use crate::model::Name;
@@ -60,6 +60,16 @@ impl Held {
             }
         }
         left_out
+    }
+
+    /// By wallet that a message speaks of, what is held and not named in it. Remembers nothing of the message.
+    pub fn unnamed(&self, accounts: &[Account<'_>]) -> Vec<(Name, Vec<Name>)> {
+        let of = |account: &Account<'_>| {
+            let named: BTreeSet<&Name> = account.assets.iter().map(|asset| &asset.name).collect();
+            let held = self.wallets.get(&account.id).into_iter().flat_map(BTreeMap::keys);
+            (account.id.clone(), held.filter(|name| !named.contains(name)).cloned().collect())
+        };
+        accounts.iter().map(of).collect()
     }
 
     /// Takes a snapshot in: it is complete, so nothing else is held any more.

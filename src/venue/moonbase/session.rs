@@ -68,8 +68,8 @@ pub(super) struct MoonbaseSession {
     is_subscribed: bool,
     /// A message is known to be lost since the last snapshot: it teaches nothing about the venue's habits.
     has_gap: bool,
-    /// The last snapshot named no account at all.
-    was_empty: bool,
+    /// Since when nothing that came has named an account.
+    empty_since: Option<Mono>,
     bad_snapshots: u8,
     /// A fresh snapshot is wanted, and why.
     wanted: Option<&'static str>,
@@ -98,7 +98,7 @@ impl MoonbaseSession {
             is_synced: false,
             is_subscribed: false,
             has_gap: false,
-            was_empty: false,
+            empty_since: None,
             bad_snapshots: 0,
             wanted: None,
             refresh_from: Mono::default(),
@@ -193,14 +193,15 @@ impl MoonbaseSession {
         if self.phase != Phase::Unsubscribing {
             self.rest();
         }
-        // No account at all is no statement about one. Only when it is said twice in a row does it mean that nothing is held; the same
-        // message once more is not said twice.
-        if is_empty && !(std::mem::replace(&mut self.was_empty, true) && is_answer) {
+        // No account at all is no statement about one. Only when it is said for long does it mean that nothing is held.
+        if is_empty && !self.is_said_for_long(now, is_answer) {
             out.malformed("portfolio: data: a snapshot without an account");
             self.unsync(ReasonCode::ProtocolError, "the venue's snapshot names no account", out);
             return self.want("empty_snapshot", now, out);
         }
-        self.was_empty = is_empty;
+        if !is_empty {
+            self.empty_since = None;
+        }
         self.bad_snapshots = 0;
         let settled = self.held.snapshot(&portfolio.accounts);
         if self.account.settings.updates == Updates::Detect && !self.has_gap {
@@ -226,6 +227,13 @@ impl MoonbaseSession {
         }
     }
 
+    /// Has the venue said nothing but that no account is there, for as long as an answer may take, and says it once more as an answer? A
+    /// message sent twice, or a fault of a moment, does not last so long: it is asked again and again meanwhile.
+    fn is_said_for_long(&mut self, now: Now, is_answer: bool) -> bool {
+        let since = *self.empty_since.get_or_insert(now.mono);
+        is_answer && now.mono.since_ms(since) >= self.account.settings.sync_timeout_ms
+    }
+
     // 5.
     fn update(&mut self, now: Now, portfolio: Portfolio<'_>, out: &mut Out) {
         self.account.heard_time(portfolio.at, now);
@@ -234,6 +242,9 @@ impl MoonbaseSession {
             Step::Repeat => return self.suspicious(now, &portfolio, "gsn_repeat", out),
             Step::Back => return self.suspicious(now, &portfolio, "gsn_back", out),
             Step::Gap => self.gap(now, out),
+        }
+        if !portfolio.accounts.is_empty() {
+            self.empty_since = None;
         }
         let policy = self.account.settings.updates;
         let mut left_out = self.held.update(&portfolio.accounts);
@@ -258,7 +269,8 @@ impl MoonbaseSession {
         }
     }
 
-    // 6. An old message, or one sent twice: not applied; what it names is doubted until a snapshot settles it.
+    // 6. An old message, or one sent twice: not applied; what it names, or may have left out because it is gone, is doubted until a
+    // snapshot settles it.
     fn suspicious(&mut self, now: Now, portfolio: &Portfolio<'_>, reason: &'static str, out: &mut Out) {
         out.malformed(match reason {
             "gsn_repeat" => "portfolio: gsn: repeated",
@@ -266,6 +278,14 @@ impl MoonbaseSession {
         });
         let names = |account: &wire::Account<'_>| account.assets.iter().map(|asset| asset.name.clone()).collect::<Vec<_>>();
         doubt(portfolio.accounts.iter().map(|account| (account.id.clone(), names(account))), out);
+        let is_partial = match self.account.settings.updates {
+            Updates::Full => false,
+            Updates::Partial => true,
+            Updates::Detect => self.account.habit.lock().is_partial(),
+        };
+        if !is_partial {
+            doubt(self.held.unnamed(&portfolio.accounts), out);
+        }
         self.want(reason, now, out);
     }
 

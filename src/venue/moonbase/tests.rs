@@ -175,6 +175,13 @@ impl Solo {
         self
     }
 
+    /// Lets time pass, with a pong so that the connection lives.
+    fn pass(&mut self, ms: u64) {
+        self.now = Now { mono: self.now.mono.plus_ms(ms), unix: UnixMs(self.now.unix.0 + ms as i64) };
+        self.session.on_frame(self.now, Frame::Pong, &mut self.out);
+        self.session.on_timeout(self.now, &mut self.out);
+    }
+
     /// Up to a proven snapshot.
     fn seeded() -> Self {
         let mut solo = Self::signed();

@@ -42,6 +42,10 @@ impl Failure {
     pub const TOKEN_EXPIRED: Self =
         Self::plain(ReasonCode::TokenExpired, "the token has expired; put a new one in credentials.jwt");
 
+    /// The host's budget does not allow the request for long.
+    pub const PUT_OFF: Self =
+        Self::plain(ReasonCode::RateLimited, "the requests allowed to this host are used up, and the comparison waits");
+
     /// How long to wait after this failure, the `step`th in a row counted from 0; and whether it is worth telling yet.
     pub fn pause_ms(&self, step: u32) -> (u64, bool) {
         match BUSY_MS.get(step as usize).filter(|_| self.kind == Kind::Busy) {

@@ -17,7 +17,8 @@
 //!    and again. Where this fails, the stream goes on and the account is degraded.
 //! 7. The JWT may expire while the socket lives on: degraded, until a new token is put in its place.
 //! 8. A listen key lives an hour: renew it after half of it.
-//! 9. Ping in the venue's way every 25 s (it wants 30), and after each third of the liveness bound without any frame.
+//! 9. Ping in the venue's way every 25 s (it wants 30), and after each third of the liveness bound without any frame. A pong that
+//!    does not come may have been dropped, and pushes with it: REST is asked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ use crate::venue::{
 
 /// Longest pause between two of our pings.
 const PING_MS: u64 = 25_000;
+/// How long a pong may take before it counts as dropped.
+const PONG_MS: u64 = 5_000;
 /// How long a REST request may take.
 const CALL_TIMEOUT_MS: u64 = 5_000;
 /// The first comparison after the seed settles what raced with it.
@@ -48,6 +51,8 @@ const DOUBT_MS: u64 = 1_500;
 const ASK_GAP_MS: u64 = 2_000;
 /// Nor do frames of which nothing can be read: the host's budget serves other accounts too.
 const GARBAGE_GAP_MS: u64 = 10_000;
+/// A question that the host's budget puts off by more than this is told of: rows are older than the period promises.
+const LATE_MS: u64 = 30_000;
 /// Renewal of a listen key, which lives 3,600 s, and the pause after a renewal that failed.
 const RENEW_MS: u64 = 1_800_000;
 const RENEW_RETRY_MS: u64 = 60_000;
@@ -109,6 +114,8 @@ struct P99Session {
     phase: Phase,
     liveness: Liveness,
     ping_at: Mono,
+    /// While a pong is awaited: when it counts as dropped.
+    pong_by: Option<Mono>,
     /// While an answer on the socket is awaited: when to ask once more, and when to give up.
     again_at: Option<Mono>,
     give_up_at: Option<Mono>,
@@ -116,6 +123,8 @@ struct P99Session {
     asking: Option<Asking>,
     /// When to ask REST next. While `asking`: not before its answer.
     ask_at: Option<Mono>,
+    /// Since when it is time to ask and the host's budget does not allow it.
+    due: Option<Mono>,
     last_asked: Option<Mono>,
     failures: u32,
     /// The next answer is to be a snapshot.
@@ -190,8 +199,13 @@ impl Session for P99Session {
         }
         if pulse == Pulse::Probe || now.mono >= self.ping_at {
             self.ping_at = now.mono.plus_ms(PING_MS);
+            self.pong_by.get_or_insert(now.mono.plus_ms(PONG_MS));
             out.send(wire::PING);
             out.ping();
+        }
+        // Where REST fails it is asked again anyway, in its own rhythm.
+        if self.pong_by.take_if(|at| *at <= now.mono).is_some() && self.phase == Phase::Live && self.failures == 0 {
+            self.ask_by(now.mono, now);
         }
         // 3.
         if self.give_up_at.is_some_and(|at| at <= now.mono) {
@@ -244,7 +258,7 @@ impl Session for P99Session {
         }
         let ask_at = self.ask_at.filter(|_| self.asking.is_none());
         let key_at = self.key_at.filter(|_| self.keying.is_none());
-        let others = [self.again_at, self.give_up_at, self.token_expires_at, ask_at, key_at];
+        let others = [self.pong_by, self.again_at, self.give_up_at, self.token_expires_at, ask_at, key_at];
         others.into_iter().flatten().chain([self.liveness.deadline(), self.ping_at]).min()
     }
 }
@@ -258,11 +272,13 @@ impl P99Session {
             phase: Phase::AuthResult,
             liveness,
             ping_at: Mono::default(),
+            pong_by: None,
             again_at: None,
             give_up_at: None,
             calls: 0,
             asking: None,
             ask_at: None,
+            due: None,
             last_asked: None,
             failures: 0,
             whole: true,
@@ -329,7 +345,8 @@ impl P99Session {
             (Incoming::Error { code }, _) => self.on_error(&code, out),
             // A second answer to a question asked twice, and what is not ours.
             (Incoming::AuthResult { .. } | Incoming::Subscribed | Incoming::Unsubscribed, _) => {}
-            (Incoming::Pong | Incoming::Other, _) => {}
+            (Incoming::Pong, _) => self.pong_by = None,
+            (Incoming::Other, _) => {}
         }
     }
 
@@ -377,6 +394,8 @@ impl P99Session {
                 None => {}
             }
         }
+        // The old count goes on: a push that was not applied was late, whatever REST says of that moment.
+        self.suspects.remove(&row.token);
         out.event(VenueEvent::Rows(vec![row.update()]));
     }
 
@@ -454,7 +473,12 @@ impl P99Session {
         if due(self.ask_at) && self.asking.is_none() && matches!(self.phase, Phase::Seed | Phase::Live) {
             match self.budget(now) {
                 Ok(()) => self.ask(now, out),
-                Err(when) => self.ask_at = Some(when),
+                Err(when) => {
+                    self.ask_at = Some(when);
+                    if when.since_ms(*self.due.get_or_insert(now.mono)) > LATE_MS {
+                        self.tell(out, &Failure::PUT_OFF);
+                    }
+                }
             }
         }
     }
@@ -484,7 +508,7 @@ impl P99Session {
         let (sent, whole, by_token) = (now.mono, self.whole, token.is_some());
         self.asking = Some(Asking { id, sent, whole, by_token, settles, outdated: false });
         self.last_asked = Some(now.mono);
-        self.ask_at = None;
+        (self.ask_at, self.due) = (None, None);
     }
 
     fn on_balances(&mut self, now: Now, asking: Asking, reply: Result<Reply<'_>, CallError>, out: &mut Out) {

@@ -40,6 +40,7 @@ fn line(event: &VenueEvent) -> Option<String> {
         VenueEvent::Facts(_) => "facts".into(),
         VenueEvent::Orders(_) => "orders".into(),
         VenueEvent::Omitted(r) => format!("omitted {}", r.code.as_str()),
+        VenueEvent::Partial(partial) => format!("partial {partial}"),
     })
 }
 
@@ -153,8 +154,12 @@ struct Hand {
 
 impl Hand {
     fn new() -> Self {
+        Self::sharing(&Shared::default())
+    }
+
+    fn sharing(shared: &Shared) -> Self {
         let spec = testkit::spec(&(VENUE.sample)());
-        let session = (VENUE.connect)(&spec, &Shared::default()).unwrap().session(7);
+        let session = (VENUE.connect)(&spec, shared).unwrap().session(7);
         let now = Now { mono: Mono(1_000_000), unix: UnixMs(OPENED_S * 1000) };
         let mut hand = Self { session, now, call: None, closed: None };
         hand.act(|session, now, out| session.on_open(now, out));
@@ -163,11 +168,15 @@ impl Hand {
 
     /// As far as the request for the seed.
     fn asking() -> Self {
-        let mut hand = Self::new();
+        Self::new().ask()
+    }
+
+    fn ask(mut self) -> Self {
+        let hand = &mut self;
         hand.hear(r#"{"type":"auth_result","success":true}"#);
         hand.hear(include_str!("fixtures/subscribed.json"));
         assert!(hand.call.is_some());
-        hand
+        self
     }
 
     fn live() -> Self {

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
 use super::sim::{Book, Market, Sample, SimAccount};
@@ -21,7 +22,7 @@ use super::{
     AccountSpec, Closing, Connected, Connector, Credentials, ErrorClass, Handshake, HostLimits, Problem, Session, Shared,
     Venue, WalletSpec, Window,
 };
-use crate::model::{MAX_ASSET_CHARS, Reason, ReasonCode};
+use crate::model::{MAX_ASSET_CHARS, Name, Reason, ReasonCode};
 
 /// The venue's row in the list. The documents give no numbers for rates: the limits are our own modesty.
 pub const VENUE: Venue = Venue {
@@ -53,7 +54,7 @@ const PATHS: [&str; 2] = ["/ws/balance", "/api/v1/balance/ws"];
 const HEADERS: [(&str, &str); 3] =
     [("api_key", "X-API-KEY"), ("project_key", "X-PROJECT-API-KEY"), ("session_token", "Authorization")];
 
-/// An account's checked settings.
+/// An account's checked settings, and what one connection leaves to the next.
 struct Settings {
     wallets: Vec<WalletSpec>,
     liveness_ms: u64,
@@ -62,8 +63,10 @@ struct Settings {
     grace_ms: u64,
     /// Between audits; 0: none.
     reconcile_ms: u64,
-    /// A list that names no wallet says that all are empty.
+    /// What a list leaves out is empty at once, also where it names no wallet at all.
     trust_empty_list: bool,
+    /// The wallets that the last list left out, of this connection or an earlier one.
+    left_out: Mutex<HashSet<Name>>,
 }
 
 struct SynthesisConnector {
@@ -82,6 +85,7 @@ fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
         grace_ms: options.integer("grace_ms", 2_000, 50..=60_000),
         reconcile_ms: options.integer("reconcile_ms", 60_000, 0..=86_400_000),
         trust_empty_list: options.boolean("trust_empty_list", false),
+        left_out: Mutex::default(),
     };
     let mut problems = options.finish();
     if (1..1_000).contains(&settings.reconcile_ms) {

@@ -43,6 +43,8 @@ pub(super) enum Standing {
     Refused,
     /// Its list could not be read.
     Unreadable,
+    /// A list came and left it out. Empty, or a part that was lost: the next list tells.
+    LeftOut,
 }
 
 impl Roster {

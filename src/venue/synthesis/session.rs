@@ -6,8 +6,9 @@
 //!
 //! 1. On open, subscribe to all wallets in one request: whether a second request adds or replaces is not documented.
 //! 2. The answer lists wallets with all their balances, perhaps in parts. When every wallet was listed, or something was and
-//!    `grace_ms` of quiet followed, the account is synced; a wallet never listed then counts as empty. A list that names no
-//!    wallet at all proves nothing, unless the operator says so. No answer within `sync_timeout_ms`: reconnect.
+//!    `grace_ms` of quiet followed, the account is synced. A wallet that was left out is asked for again, and counts as empty
+//!    when the next list leaves it out too. A list that names no wallet at all proves nothing, unless the operator says so. No
+//!    answer within `sync_timeout_ms`: reconnect.
 //! 3. Updates and order messages may come at any time, also before their wallet was listed. They carry no time and no
 //!    sequence; a list is only known to be no older than its request, so an update since the request outlives it.
 //! 4. "Invalid wallets" names no address. The list is halved until the culprits are known; the others go live, degraded.
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use super::Settings;
-use super::roster::{Roster, Standing};
+use super::roster::{Roster, Standing, Wallet};
 use super::wire::{self, Listing, Message, Order, Refusal, Update};
 use crate::model::{
     Absence, AccountPush, Field, Freshness, Mono, Name, Now, OrderUpdate, Reason, ReasonCode, Reconcile, RowUpdate, Scope,
@@ -64,6 +65,10 @@ pub(super) struct SynthesisSession {
     audit_refused: bool,
     /// The last audit brought nothing to compare with.
     audit_missed: bool,
+    /// A proven wallet was listed without balances in this round.
+    unread: bool,
+    /// What was last said with [`VenueEvent::Partial`].
+    partial: bool,
     synced: bool,
     /// What was last said with [`VenueEvent::Duty`].
     duty: Option<Reason>,
@@ -179,6 +184,8 @@ impl SynthesisSession {
             answers_audits: false,
             audit_refused: false,
             audit_missed: false,
+            unread: false,
+            partial: false,
             synced: false,
             duty: None,
             closed: false,
@@ -233,7 +240,7 @@ impl SynthesisSession {
         out.send(self.roster.ask(range));
         self.sent = now.mono;
         self.audit_at = None;
-        self.in_haste = false;
+        (self.in_haste, self.unread) = (false, false);
         self.round = Some(Round { kind, due: now.mono.plus_ms(self.settings.sync_timeout_ms), answered: false, heard: false });
     }
 
@@ -262,8 +269,10 @@ impl SynthesisSession {
         }
         let progress = sorted.any_listed || (listings.is_empty() && self.settings.trust_empty_list);
         self.tell(sorted, out);
-        if let Some(round) = self.round.as_mut() {
-            round.heard = true;
+        match self.round.as_mut() {
+            Some(round) => round.heard = true,
+            None if self.synced => self.tell_duty(out),
+            None => {}
         }
         if !progress {
             return;
@@ -293,15 +302,18 @@ impl SynthesisSession {
         }
         let first = !std::mem::replace(&mut wallet.listed, true);
         sorted.any_listed |= first;
+        self.settings.left_out.lock().remove(&wallet.name);
         let Some(balances) = &listing.balances else {
-            if wallet.standing == Standing::Unproven {
-                wallet.standing = Standing::Unreadable;
+            match wallet.standing {
+                Standing::Unproven | Standing::LeftOut => wallet.standing = Standing::Unreadable,
+                Standing::Proven => self.unread = true,
+                Standing::Refused | Standing::Unreadable => {}
             }
             return out.malformed("response.wallets.balances: missing");
         };
         let rows = match wallet.standing {
             Standing::Refused => return,
-            Standing::Unproven | Standing::Unreadable => {
+            Standing::Unproven | Standing::Unreadable | Standing::LeftOut => {
                 wallet.standing = Standing::Proven;
                 sorted.fresh.0.push(wallet.name.clone());
                 &mut sorted.fresh.1
@@ -385,21 +397,42 @@ impl SynthesisSession {
     }
 
     fn finish_sync(&mut self, now: Now, out: &mut Out) {
-        let silent = self.roster.unlisted(Standing::Unproven);
-        for wallet in self.roster.wallets.iter_mut().filter(|wallet| wallet.standing == Standing::Unproven) {
-            wallet.standing = Standing::Proven;
-        }
-        if !self.roster.wallets.iter().any(|wallet| wallet.standing == Standing::Proven) {
+        self.settle_left_out(now, out);
+        if !self.roster.wallets.iter().any(|wallet| matches!(wallet.standing, Standing::Proven | Standing::LeftOut)) {
             return self.close(ErrorClass::Protocol, ReasonCode::ProtocolError, "no wallet's balances can be read", out);
         }
-        self.tell(Sorted { fresh: (silent, Vec::new()), ..Sorted::default() }, out); // 2
         self.synced = true;
         (self.audit_refused, self.audit_missed) = (false, false);
         self.probes = 0;
         out.event(VenueEvent::Synced);
+        self.tell_partial(out);
         self.duty = self.failing();
         out.event(VenueEvent::Duty(self.duty.clone()));
         self.schedule_audit(now);
+    }
+
+    /// 2: What two lists in a row leave out is empty. What the first of them leaves out is asked for again.
+    fn settle_left_out(&mut self, now: Now, out: &mut Out) {
+        let (mut empty, mut again) = (Vec::new(), false);
+        let unlisted = |wallet: &&mut Wallet| !wallet.listed && wallet.standing != Standing::Refused;
+        let mut before = self.settings.left_out.lock();
+        for wallet in self.roster.wallets.iter_mut().filter(unlisted) {
+            let is_second = !before.insert(wallet.name.clone());
+            if wallet.standing == Standing::Proven {
+                continue; // its rows are held against the audit
+            }
+            if is_second || self.settings.trust_empty_list {
+                wallet.standing = Standing::Proven;
+                empty.push(wallet.name.clone());
+            } else {
+                (wallet.standing, again) = (Standing::LeftOut, true);
+            }
+        }
+        drop(before);
+        self.tell(Sorted { fresh: (empty, Vec::new()), ..Sorted::default() }, out);
+        if again {
+            self.audit_soon(now);
+        }
     }
 
     // Audits (5).
@@ -409,7 +442,11 @@ impl SynthesisSession {
         if !silent.is_empty() {
             out.event(self.reconcile(silent, Vec::new()));
         }
-        (self.audit_refused, self.audit_missed) = (false, false);
+        self.settle_left_out(now, out);
+        (self.audit_refused, self.audit_missed) = (false, self.unread);
+        if self.unread {
+            self.hasten(now);
+        }
         self.answers_audits = true;
         self.tell_duty(out);
         self.schedule_audit(now);
@@ -442,10 +479,14 @@ impl SynthesisSession {
     fn hasten(&mut self, now: Now) {
         if self.settings.reconcile_ms > 0 && self.hasty < MAX_HASTY {
             self.hasty += 1;
-            self.in_haste = true;
-            let soon = now.mono.plus_ms(HASTY_MS);
-            self.audit_at = Some(self.audit_at.map_or(soon, |at| at.min(soon)));
+            self.audit_soon(now);
         }
+    }
+
+    fn audit_soon(&mut self, now: Now) {
+        self.in_haste = true;
+        let soon = now.mono.plus_ms(HASTY_MS);
+        self.audit_at = Some(self.audit_at.map_or(soon, |at| at.min(soon)));
     }
 
     /// Counts what could not be read. It may have been a change, so the audit comes early.
@@ -545,15 +586,28 @@ impl SynthesisSession {
             let text = format!("the balances of these addresses cannot be read: {addresses}");
             return Some(Reason::new(ReasonCode::ProtocolError, text));
         }
+        if let Some(addresses) = self.roster.named(Standing::LeftOut) {
+            let text = format!("the venue's list leaves these addresses out, which the next one may explain: {addresses}");
+            return Some(Reason::new(ReasonCode::ProtocolError, text));
+        }
         let text = match (self.audit_refused, self.audit_missed) {
             (true, _) => "the venue refuses a repeated subscribe",
-            (false, true) => "the last audit had no answer to compare with",
+            (false, true) => "the last audit had no answer to compare all rows with",
             (false, false) => return None,
         };
         Some(Reason::new(ReasonCode::ReconcileFailed, text))
     }
 
+    /// Says whether whole wallets are missing.
+    fn tell_partial(&mut self, out: &mut Out) {
+        let partial = self.roster.wallets.iter().any(|wallet| wallet.standing != Standing::Proven);
+        if std::mem::replace(&mut self.partial, partial) != partial {
+            out.event(VenueEvent::Partial(partial));
+        }
+    }
+
     fn tell_duty(&mut self, out: &mut Out) {
+        self.tell_partial(out);
         let failing = self.failing();
         if failing != self.duty {
             self.duty.clone_from(&failing);

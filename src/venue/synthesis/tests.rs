@@ -175,6 +175,7 @@ fn brief(event: &VenueEvent) -> String {
         VenueEvent::Resynced { reason } => format!("resynced {reason}"),
         VenueEvent::Facts(_) => "facts".into(),
         VenueEvent::Omitted(reason) => format!("omitted {}", reason.code.as_str()),
+        VenueEvent::Partial(partial) => format!("partial {partial}"),
         VenueEvent::Alive => "alive".into(),
     }
 }

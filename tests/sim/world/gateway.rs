@@ -41,6 +41,8 @@ pub struct Upstream {
     pub heard: Mono,
     /// The version of which everything was heard in this connection.
     pub floor: u64,
+    /// When that was last raised, and what it was before: of what comes in the very instant a request leaves, either may be first.
+    pub floor_before: (Mono, u64),
     /// The newest version anything heard spoke of.
     pub ceiling: u64,
     pub calls: BTreeSet<(ConnId, u32)>,
@@ -95,6 +97,7 @@ impl Gateway {
                 dial: 0,
                 heard: now.mono,
                 floor: 0,
+                floor_before: (now.mono, 0),
                 ceiling: 0,
                 calls,
                 sent,

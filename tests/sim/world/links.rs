@@ -38,7 +38,8 @@ impl World {
                     let at = Mono(now.0 + self.sides[nth].latency());
                     let upstream = &mut self.gateway.upstreams[link];
                     upstream.calls.insert((conn, call.id.0));
-                    upstream.sent.insert(call.id.0, Some(upstream.floor));
+                    let floor = if upstream.floor_before.0 == now { upstream.floor_before.1 } else { upstream.floor };
+                    upstream.sent.insert(call.id.0, Some(floor));
                     let give_up = now.plus_ms(call.timeout_ms);
                     self.at(give_up, Event::Reply(owner, conn, call.id, Answer::none()));
                     self.at(at, Event::Ask(owner, conn, call));

@@ -133,6 +133,9 @@ impl World {
         let upstream = &mut self.gateway.upstreams[link];
         upstream.heard = now.mono;
         upstream.ceiling = upstream.ceiling.max(parcel.version);
+        if upstream.floor_before.0 != now.mono {
+            upstream.floor_before = (now.mono, upstream.floor);
+        }
         if parcel.last {
             upstream.floor = upstream.floor.max(parcel.version);
         } else {

@@ -190,6 +190,10 @@ fn the_host_budget_bounds_rest_over_all_accounts() {
     session.on_timeout(now.plus_ms(450), &mut out);
     assert!(!out.actions.iter().any(|action| matches!(action, Action::Call(_))));
     assert!(session.deadline().unwrap() > now.plus_ms(450).mono);
+    // Put off for nearly a minute: the account says so meanwhile.
+    let told =
+        |action: &Action| matches!(action, Action::Event(VenueEvent::Duty(Some(r))) if r.code == ReasonCode::RateLimited);
+    assert!(out.actions.iter().any(told));
 }
 
 #[test]

@@ -236,6 +236,18 @@ fn too_many_requests_exhaust_the_hosts_budget_for_all() {
 }
 
 #[test]
+fn a_comparison_that_the_budget_puts_off_for_long_degrades() {
+    let shared = Shared::default();
+    let mut hand = Hand::sharing(&shared).ask();
+    hand.answer(200, include_str!("../fixtures/rest_balances_object.json"));
+    // Another account of the host was refused.
+    shared.host(&testkit::spec(&(VENUE.sample)()).rest_url, VENUE.limits).lock().calls_overrun(hand.now.mono);
+    let (pause, told) = hand.until_call(200_000);
+    assert!(pause >= 59_000 && told == ["duty rate_limited"], "{pause} {told:?}");
+    assert_eq!(hand.answer(200, "[]"), ["reconcile ", "duty fine"]);
+}
+
+#[test]
 fn a_difference_is_asked_about_soon() {
     let mut duo = live();
     let before = duo.calls.len();

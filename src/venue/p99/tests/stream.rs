@@ -37,6 +37,21 @@ fn comparing_can_be_switched_off() {
     assert_eq!(duo.calls.len(), 1);
 }
 
+// Edge case 2.
+#[test]
+fn a_pong_that_does_not_come_is_a_reason_to_compare() {
+    let mut duo = settled(Duo::with(&VENUE, |_| {}, options(&[("reconcile_ms", 0)])));
+    duo.pass(60_000);
+    assert_eq!(duo.calls.len(), 1, "pongs come");
+    duo.fault("drop_next_pong");
+    duo.fault("drop_next_push");
+    duo.moves(&adjust("DF", "1"));
+    told(&mut duo);
+    duo.pass(30_000);
+    assert_eq!(duo.calls.len(), 2);
+    assert_eq!(told(&mut duo), [book_line("reconcile", &duo)]);
+}
+
 // Edge case 1.
 #[test]
 fn a_push_during_the_seed_is_passed_on_and_the_seed_says_when_it_was_asked() {
@@ -225,6 +240,20 @@ fn a_late_push_begins_no_new_count_of_times() {
         hand.answer(200, r#"{"balances":[{"token":"DF","available":"2","frozen":"0"}]}"#);
     }
     assert_eq!(hand.push("DF", "3", OPENED_S), ["rows DF 3+0=3"]);
+}
+
+// Edge case 6.
+#[test]
+fn a_push_of_the_old_count_shows_that_it_goes_on() {
+    let mut hand = Hand::live();
+    hand.push("DF", "1", OPENED_S);
+    assert_eq!(hand.push("DF", "2", OPENED_S - 60), ["unproven DF"]);
+    hand.until_call(2_000);
+    hand.push("DF", "3", OPENED_S + 1);
+    hand.push("DF", "4", OPENED_S + 2);
+    // As of a moment when the one that was not applied was the newest.
+    hand.answer(200, r#"{"balances":[{"token":"DF","available":"2","frozen":"0"}]}"#);
+    assert_eq!(hand.push("DF", "3", OPENED_S + 1), ["unproven DF"], "a late one");
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn edge_07_a_culprit_among_five_hundred_costs_few_requests() {
             };
             events = lone.hear(&reply);
         }
-        assert_eq!(briefs(&events)[1..], ["synced", "duty configuration"]);
+        assert_eq!(briefs(&events)[1..], ["synced", "partial true", "duty configuration"]);
         assert!(lone.sent.len() <= 22, "{} requests", lone.sent.len());
     }
 }
@@ -479,7 +479,7 @@ fn edge_07_a_refused_address_is_followed_no_more() {
     lone.hear(fixture!("invalid_wallets"));
     lone.hear(fixture!("invalid_wallets")); // FIRST
     lone.hear(&listing(&[(SECOND, "{}")]));
-    assert_eq!(briefs(&lone.hear(&listing(&[(SECOND, "{}")])))[1..], ["synced", "duty configuration"]);
+    assert_eq!(briefs(&lone.hear(&listing(&[(SECOND, "{}")])))[1..], ["synced", "partial true", "duty configuration"]);
     let expected = ["malformed response.address: an update for an address never asked for"];
     assert_eq!(briefs(&lone.hear(&update(FIRST, "USDC", "1"))), expected);
 }
@@ -492,7 +492,7 @@ fn edge_07_what_was_listed_before_a_refusal_is_listed_anew_after_the_search() {
     lone.hear(fixture!("invalid_wallets")); // FIRST
     lone.hear(&listing(&[(SECOND, "{}")]));
     let events = lone.hear(&listing(&[(SECOND, "{}")]));
-    assert_eq!(briefs(&events), ["snapshot 0x12:", "synced", "duty configuration"]);
+    assert_eq!(briefs(&events), ["snapshot 0x12:", "synced", "partial true", "duty configuration"]);
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! What `state_dir` carries over a restart: nonces, and the last known rows. The file's form is `src/app/state.rs`'s own matter.
+
+use std::path::PathBuf;
+
+use balance_gateway::app::App;
+use balance_gateway::config::Config;
+use balance_gateway::model::Amount;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::client::Client;
+use crate::support::world::{World, file, given};
+
+/// A gateway that keeps its state, ready, and the directory it keeps it in.
+async fn keeping(venue: &'static str) -> (World, TempDir) {
+    let mut world = World::of(given(venue)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let top = format!("state_dir = \"{}\"\nwarm_start = true\n", dir.path().display());
+    std::fs::write(&world.path, top + &file("", &world.blocks)).unwrap();
+    world.restart().await;
+    world.ready().await;
+    (world, dir)
+}
+
+fn state(dir: &TempDir) -> PathBuf {
+    dir.path().join("balance-gateway.state")
+}
+
+async fn subscribed(world: &World) -> Client {
+    let mut client = world.client("alice").await;
+    client.subscribe(json!({})).await;
+    client
+}
+
+#[tokio::test]
+async fn the_last_known_rows_are_stale_after_a_restart_until_the_venue_confirms_them() {
+    let (mut world, _dir) = keeping("moonbase").await;
+    let book = world.sim().book("moon-main").unwrap();
+    world.sim().fault("refuse").unwrap();
+    world.restart().await;
+    let mut client = subscribed(&world).await;
+    let held = client.balances();
+    assert!(!held.complete);
+    let rows: Vec<&Value> = held.rows.values().collect();
+    assert_eq!(rows.len(), book.rows.values().filter(|holding| !holding.is_zero()).count());
+    for ((_, wallet, asset), row) in &held.rows {
+        let total: Amount = row["total"].as_str().unwrap().parse().unwrap();
+        assert!(row["state"] == "stale" && total.same_value(&book.holding(wallet, asset).total()), "{row}");
+    }
+    world.sim().fault("heal").unwrap();
+    client.settle_book("moon-main", || world.sim().book("moon-main").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_torn_state_file_is_set_aside_and_the_venues_are_asked() {
+    let (mut world, dir) = keeping("moonbase").await;
+    world.sim().fault("refuse").unwrap();
+    world.restart().await;
+    let whole = std::fs::read_to_string(state(&dir)).unwrap();
+    // The end of the run that reads it writes a whole one again.
+    let torn = tempfile::tempdir().unwrap();
+    let half = &whole[..whole.len() / 2];
+    std::fs::write(state(&torn), half).unwrap();
+    let config = std::fs::read_to_string(&world.path).unwrap();
+    std::fs::write(&world.path, config.replace(dir.path().to_str().unwrap(), torn.path().to_str().unwrap())).unwrap();
+    world.restart().await;
+    let mut client = subscribed(&world).await;
+    assert!(client.balances().rows.is_empty());
+    assert_eq!(std::fs::read_to_string(state(&torn).with_extension("refused")).unwrap(), half);
+    world.sim().fault("heal").unwrap();
+    client.settle_book("moon-main", || world.sim().book("moon-main").unwrap()).await;
+}
+
+#[tokio::test]
+async fn no_two_runs_share_nonces_even_if_the_first_dies_before_it_writes_again() {
+    let (mut world, dir) = keeping("bitfinex").await;
+    world.restart().await;
+    let mark = || {
+        let text = std::fs::read_to_string(state(&dir)).unwrap();
+        let kept: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+        kept["nonces"][0][1].as_u64().unwrap()
+    };
+    let mut before = mark();
+    for _ in 0..3 {
+        // Begun, and gone before it does anything.
+        drop(App::bind(Config::load(Some(&world.path), []).unwrap()).await.unwrap());
+        // A run counts on from the mark it finds, and writes a new one within half a minute: 30 s of microseconds.
+        let after = mark();
+        assert!(after >= before + 30_000_000, "{after} after {before}");
+        before = after;
+    }
+}

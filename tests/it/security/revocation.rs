@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use balance_gateway::access::{self, Claims, KeyConfig};
+use balance_gateway::model::UnixMs;
 use serde_json::json;
 
 use super::super::support::process::Process;
@@ -51,6 +53,31 @@ async fn a_socket_in_the_middle_of_a_renewal_is_closed_too() {
     assert!(client.is_served().await, "it lives on a token issued later");
     gateway.operate("revoke", &json!({"user": "alice", "issued_before": now_ms()}).to_string()).await;
     assert_eq!(client.closed().await, 4104);
+}
+
+#[tokio::test]
+async fn taking_a_signing_key_away_closes_the_sockets_that_live_on_it_and_no_other() {
+    let secret = "leaked-tokens-0123456789abcdef0123456789";
+    let section = |kid| format!("[[access.keys]]\nalgorithm = \"HS256\"\nkid = \"{kid}\"\nsecret = \"{secret}\"\n");
+    let gateway = Gateway::start("", &section("leaked")).await;
+    let key = KeyConfig {
+        algorithm: "HS256".into(),
+        kid: Some("leaked".into()),
+        secret: Some(secret.to_owned().into()),
+        public_key: None,
+    };
+    // Whoever has the key chooses the user and the end, so neither a revocation by user nor the expiry helps.
+    let claims = Claims { user: "mallory", accounts: None, issued_at: UnixMs(now_ms()), ttl_ms: 365 * 24 * 3_600_000 };
+    let forged = access::sign(&access::Config::default(), &key, &claims).unwrap();
+    let (mut idle, mut subscribed) = (gateway.login(&forged).await, gateway.login(&forged).await);
+    let mut alice = gateway.login(&gateway.token("alice")).await;
+    assert_eq!(subscribed.ask(json!({"type": "subscribe", "channel": "user:balances"})).await["type"], "subscribed");
+    // The same key under another name: what it opened stays.
+    gateway.reload("", &section("renamed")).await;
+    assert!(idle.is_served().await);
+    gateway.reload("", "").await;
+    assert_eq!((idle.closed().await, subscribed.closed().await), (4104, 4104));
+    assert!(alice.is_served().await);
 }
 
 #[tokio::test]

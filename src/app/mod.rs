@@ -79,10 +79,7 @@ struct Gateway {
     /// `None`: revocations end with the process.
     revoked: Option<RevokedFile>,
     server: ArcSwap<server::Config>,
-    /// The operator token's settings, fixed at the start.
-    admin: server::Config,
-    upstream_ca_file: Option<std::path::PathBuf>,
-    otlp: Option<OtlpConfig>,
+    started: reload::Started,
 }
 
 impl App {
@@ -142,9 +139,14 @@ impl App {
             state,
             revoked,
             server: ArcSwap::from_pointee(config.server.clone()),
-            admin: config.server,
-            upstream_ca_file: config.upstream_ca_file,
-            otlp: config.otlp,
+            started: reload::Started {
+                server: config.server,
+                upstream_ca_file: config.upstream_ca_file,
+                log: config.log,
+                otlp: config.otlp,
+                state_dir: config.state_dir,
+                warm_start: config.warm_start,
+            },
         });
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
         if let Some(file) = &gateway.state {
@@ -255,7 +257,7 @@ impl Gateway {
 
     /// Begins to record traces and to send them, where that is configured.
     fn trace(&self) {
-        let Some(config) = self.otlp.clone() else { return };
+        let Some(config) = self.started.otlp.clone() else { return };
         let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
         let dropped = metrics.trace_spans.get_or_create(&ResultLabels { result: "dropped" }).clone();
         let spans = metrics.traces.start(config.sample_one_in, move || clock.now().mono.0, dropped);

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
 use crate::client::{Deps, Drain, Limits, begin_series};
-use crate::config::{Config, OtlpConfig};
+use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::{Metrics, ResultLabels};
 use crate::runtime::{Clock, Policy, Tasks, client_tls, install_crypto, stop_signal};

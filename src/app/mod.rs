@@ -3,6 +3,7 @@
 //! [`App::bind`] makes everything and binds the listeners but runs nothing; [`App::run`] runs until told to stop, then drains.
 
 mod accounts;
+mod held;
 mod keys;
 mod operator;
 mod reload;
@@ -75,6 +76,8 @@ struct Gateway {
     /// Stops the fetching of the issuer's keys as it is set up now.
     fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
+    /// `None`: there is no state directory.
+    _held: Option<held::Held>,
     state: Option<StateFile>,
     /// `None`: revocations end with the process.
     revoked: Option<RevokedFile>,
@@ -91,6 +94,7 @@ impl App {
         install_crypto();
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
+        let held = config.state_dir.as_deref().map(held::Held::take).transpose()?;
         let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
         let revoked = config.state_dir.as_deref().map(RevokedFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
@@ -136,6 +140,7 @@ impl App {
             admin_doors: Arc::new(admin_doors),
             fetching: CancellationToken::new().into(),
             file: config.file.clone(),
+            _held: held,
             state,
             revoked,
             server: ArcSwap::from_pointee(config.server.clone()),

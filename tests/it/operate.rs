@@ -188,6 +188,23 @@ fn a_state_directory_that_cannot_be_written_is_one_sentence_and_70() {
     assert!(matches!(complaint[..], [line] if line.contains("state_dir") && line.contains("below")), "{said}");
 }
 
+#[test]
+fn a_second_gateway_on_a_state_directory_is_refused_until_the_first_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let at = dir.path().to_str().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, format!("state_dir = {at:?}\n")).unwrap();
+    let args = ["--config", file.to_str().unwrap()];
+    let first = gateway_with(&args);
+    let (code, said) = serve_with_state(dir.path());
+    let told: Vec<_> = said.lines().filter(|line| line.starts_with("balance-gateway: ")).collect();
+    assert_eq!(code, Some(70), "{said}");
+    assert!(matches!(told[..], [line] if line.contains("state_dir") && line.contains(at)), "{said}");
+    // Killed, it could tidy nothing up.
+    drop(first);
+    gateway_with(&args);
+}
+
 /// `serve` with these variables beside free ports.
 fn serve_with(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = program();

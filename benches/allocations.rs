@@ -268,7 +268,15 @@ fn access() -> Access {
 /// Its token lasts for a day.
 fn identity(clock: Clock) -> Identity {
     let end = UnixMs(clock.now().unix.0 + 86_400_000);
-    Identity { user: "load".into(), expires_at: end, ends_at: end, issued_at: None, token_id: None, accounts: None }
+    Identity {
+        user: "load".into(),
+        expires_at: end,
+        ends_at: end,
+        issued_at: None,
+        token_id: None,
+        accounts: None,
+        signed_by: None,
+    }
 }
 
 fn limits() -> Limits {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keys::KeyMark;
 use crate::model::UnixMs;
 
 /// The longest pattern in an accounts claim, in bytes. Account ids hold at most 64.
@@ -24,6 +25,8 @@ pub struct Identity {
     pub token_id: Option<String>,
     /// The accounts claim. `None`: the token has none, and ownership decides. An empty list sees nothing.
     pub accounts: Option<Vec<Pattern>>,
+    /// The configured key that signed the token. `None`: a published one did.
+    pub signed_by: Option<KeyMark>,
 }
 
 impl Identity {

@@ -97,7 +97,7 @@ fn key(jwk: &Jwk) -> Option<Key> {
         _ => true,
     };
     let kid = common.key_id.clone().filter(|kid| !kid.is_empty());
-    sound.then_some(Key { algorithm, kid, decoding })
+    sound.then_some(Key { algorithm, kid, decoding, mark: None })
 }
 
 /// The key's one algorithm: its `alg`, where that goes with its kind, or else the one its kind implies. A symmetric key (`oct`) has none

@@ -2,6 +2,7 @@
 //!
 //! A key fixes its algorithm. No key is ever used with an algorithm that a token asks for.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
@@ -29,6 +30,30 @@ pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
     pub(super) decoding: DecodingKey,
+    /// `None`: the issuer publishes it.
+    pub(super) mark: Option<KeyMark>,
+}
+
+/// Which configured key it is: equal for the same key under another `kid` or another configuration. Shows nothing of the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyMark(u64);
+
+impl KeyMark {
+    /// The key is the operator's, so nobody looks for a second one of the same hash.
+    fn of(config: &KeyConfig) -> Self {
+        let mut hasher = DefaultHasher::new();
+        config.algorithm.hash(&mut hasher);
+        for text in [&config.secret, &config.public_key].into_iter().flatten() {
+            text.expose_secret().hash(&mut hasher);
+        }
+        Self(hasher.finish())
+    }
+}
+
+impl std::fmt::Debug for KeyMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyMark")
+    }
 }
 
 /// Makes every key ready, adding what is wrong to `problems`.
@@ -70,7 +95,7 @@ fn read(config: &KeyConfig) -> Result<Key, (&'static str, String)> {
             return Err(("secret", format!("has no use with {}; remove it", config.algorithm)));
         }
     };
-    Ok(Key { algorithm, kid: config.kid.clone(), decoding })
+    Ok(Key { algorithm, kid: config.kid.clone(), decoding, mark: Some(KeyMark::of(config)) })
 }
 
 fn symmetric(secret: &SecretString) -> Result<DecodingKey, (&'static str, String)> {

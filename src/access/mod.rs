@@ -27,7 +27,7 @@ pub use error::AuthError;
 pub use grant::{Directory, Grant, Listed};
 pub use identity::{Identity, Pattern};
 pub use jwks::{FETCH_TIMEOUT, Fresher, JwksConfig, JwksError, JwksSource, KeySet, MAX_JWKS_BYTES, check as check_jwks};
-pub use keys::ALGORITHMS;
+pub use keys::{ALGORITHMS, KeyMark};
 pub use revoked::{MAX_REVOCATIONS, Revocation, Revocations, RevokeError, Revoked};
 pub use seats::{Seat, Seats};
 pub use sign::{Claims, SignError, sign};
@@ -156,13 +156,13 @@ impl Access {
         }
         let published = self.jwks.as_ref().map(|jwks| jwks.keys());
         let keys = self.keys.iter().chain(published.iter().flat_map(|keys| keys.iter()));
-        let claims = match verify::claims(&keys.collect::<Vec<_>>(), token) {
+        let (claims, signed_by) = match verify::claims(&keys.collect::<Vec<_>>(), token) {
             Err(error) if self.could_be_newer(token, &error).is_some_and(|(jwks, _)| !jwks.is_loaded()) => {
                 return Err(AuthError::KeysUnavailable);
             }
             claims => claims?,
         };
-        let identity = self.judge(&claims, now)?;
+        let identity = self.judge(&claims, signed_by, now)?;
         if self.revocations.covers(&identity) {
             return Err(AuthError::Revoked);
         }
@@ -190,9 +190,11 @@ impl Access {
         self.jwks.as_ref()
     }
 
-    /// Was the token behind this identity revoked since?
+    /// Was the token behind this identity revoked since, or the configured key taken away that signed it? A published key that is no
+    /// longer published takes nothing away: an issuer's faulty document must not throw everybody out.
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        self.revocations.covers(identity)
+        let gone = identity.signed_by.is_some_and(|mark| self.keys.iter().all(|key| key.mark != Some(mark)));
+        gone || self.revocations.covers(identity)
     }
 
     /// What was revoked.

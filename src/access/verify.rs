@@ -11,7 +11,7 @@ use jsonwebtoken::{AlgorithmFamily, crypto, decode_header};
 use serde_json::Value;
 
 use super::identity::MAX_PATTERNS;
-use super::keys::Key;
+use super::keys::{Key, KeyMark};
 use super::{Access, AuthError, Identity, MAX_SUBJECT_BYTES, Pattern};
 use crate::model::UnixMs;
 
@@ -23,8 +23,8 @@ const MAX_IAT_AHEAD_MS: i64 = 300_000;
 /// Year 9999: dates beyond are refused rather than wrapped.
 const MAX_DATE_SECONDS: i64 = 253_402_300_799;
 
-/// The claims of a token that one of the keys signed. Times, issuer and audience are not judged yet.
-pub(super) fn claims(keys: &[&Key], token: &str) -> Result<Claims, AuthError> {
+/// The claims of a token that one of the keys signed, and which. Times, issuer and audience are not judged yet.
+pub(super) fn claims(keys: &[&Key], token: &str) -> Result<(Claims, Option<KeyMark>), AuthError> {
     let header = decode_header(token).map_err(|error| match error.kind() {
         // A JSON object of the wrong shape: in practice an `alg` that is missing, `none` or unknown.
         ErrorKind::Json(json) if json.is_data() => AuthError::Algorithm,
@@ -45,7 +45,10 @@ pub(super) fn claims(keys: &[&Key], token: &str) -> Result<Claims, AuthError> {
     let mut refusal = AuthError::Algorithm;
     for key in candidates.into_iter().filter(|key| key.algorithm == header.alg) {
         match crypto::verify(signature, signed.as_bytes(), &key.decoding, key.algorithm) {
-            Ok(true) => return insecure_decode_claims(token).map_err(|_| AuthError::Malformed),
+            Ok(true) => {
+                let claims = insecure_decode_claims(token).map_err(|_| AuthError::Malformed)?;
+                return Ok((claims, key.mark));
+            }
             Ok(false) => refusal = AuthError::Signature,
             Err(_) => return Err(AuthError::Malformed),
         }
@@ -61,7 +64,7 @@ pub(super) fn publishable(token: &str) -> Option<Option<String>> {
 
 impl Access {
     /// Issuer and audience come before the times: a renewal does not mend them.
-    pub(super) fn judge(&self, claims: &Claims, now: UnixMs) -> Result<Identity, AuthError> {
+    pub(super) fn judge(&self, claims: &Claims, signed_by: Option<KeyMark>, now: UnixMs) -> Result<Identity, AuthError> {
         if let Some(issuer) = &self.issuer
             && claims.get("iss").and_then(Value::as_str) != Some(issuer)
         {
@@ -93,6 +96,7 @@ impl Access {
             issued_at,
             token_id: token_id(claims)?,
             accounts: self.accounts(claims)?,
+            signed_by,
         })
     }
 

@@ -29,7 +29,7 @@ enum FetchError {
     Status(u16),
     #[error("the document is larger than {MAX_JWKS_BYTES} bytes")]
     TooLarge,
-    #[error("the file cannot be read ({0})")]
+    #[error("the file cannot be read ({})", crate::runtime::io_words(*.0))]
     File(std::io::ErrorKind),
 }
 

@@ -3,6 +3,7 @@
 //! [`App::bind`] makes everything and binds the listeners but runs nothing; [`App::run`] runs until told to stop, then drains.
 
 mod accounts;
+mod held;
 mod keys;
 mod operator;
 mod reload;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Directory};
 use crate::client::{Deps, Drain, Limits, begin_series};
-use crate::config::{Config, OtlpConfig};
+use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::{Metrics, ResultLabels};
 use crate::runtime::{Clock, Policy, Tasks, client_tls, install_crypto, stop_signal};
@@ -75,14 +76,13 @@ struct Gateway {
     /// Stops the fetching of the issuer's keys as it is set up now.
     fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
+    /// `None`: there is no state directory.
+    _held: Option<held::Held>,
     state: Option<StateFile>,
     /// `None`: revocations end with the process.
     revoked: Option<RevokedFile>,
     server: ArcSwap<server::Config>,
-    /// The operator token's settings, fixed at the start.
-    admin: server::Config,
-    upstream_ca_file: Option<std::path::PathBuf>,
-    otlp: Option<OtlpConfig>,
+    started: reload::Started,
 }
 
 impl App {
@@ -94,6 +94,7 @@ impl App {
         install_crypto();
         let front = listen(config.server.listen, "server.listen").await?;
         let admin = listen(config.server.admin_listen, "server.admin_listen").await?;
+        let held = config.state_dir.as_deref().map(held::Held::take).transpose()?;
         let state = config.state_dir.as_deref().map(StateFile::open).transpose()?;
         let revoked = config.state_dir.as_deref().map(RevokedFile::open).transpose()?;
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::default()));
@@ -139,12 +140,18 @@ impl App {
             admin_doors: Arc::new(admin_doors),
             fetching: CancellationToken::new().into(),
             file: config.file.clone(),
+            _held: held,
             state,
             revoked,
             server: ArcSwap::from_pointee(config.server.clone()),
-            admin: config.server,
-            upstream_ca_file: config.upstream_ca_file,
-            otlp: config.otlp,
+            started: reload::Started {
+                server: config.server,
+                upstream_ca_file: config.upstream_ca_file,
+                log: config.log,
+                otlp: config.otlp,
+                state_dir: config.state_dir,
+                warm_start: config.warm_start,
+            },
         });
         gateway.directory.replace(gateway.accounts.apply(config.accounts));
         if let Some(file) = &gateway.state {
@@ -257,7 +264,7 @@ impl Gateway {
 
     /// Begins to record traces and to send them, where that is configured.
     fn trace(&self) {
-        let Some(config) = self.otlp.clone() else { return };
+        let Some(config) = self.started.otlp.clone() else { return };
         let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
         let dropped = metrics.trace_spans.get_or_create(&ResultLabels { result: "dropped" }).clone();
         let spans = metrics.traces.start(config.sample_one_in, move || clock.now().mono.0, dropped);

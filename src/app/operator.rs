@@ -97,6 +97,6 @@ impl Operator for Gateway {
     }
 
     fn token(&self) -> Option<&SecretString> {
-        admin_token(&self.admin)
+        admin_token(&self.started.server)
     }
 }

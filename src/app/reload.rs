@@ -1,5 +1,6 @@
 //! What changes while the gateway runs: the configuration when asked, files with secrets and certificates by themselves.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -7,9 +8,19 @@ use tokio_util::sync::CancellationToken;
 use super::{Gateway, door_limits, keys, limits, make_access};
 use crate::access::JwksConfig;
 use crate::client::Deps;
-use crate::config::Config;
+use crate::config::{Config, LogConfig, OtlpConfig};
 use crate::runtime::Policy;
 use crate::server::{self, Certificate};
+
+/// What only a start puts in place, as it was then: a reload that changes it says so, each time.
+pub(super) struct Started {
+    pub(super) server: server::Config,
+    pub(super) upstream_ca_file: Option<PathBuf>,
+    pub(super) log: LogConfig,
+    pub(super) otlp: Option<OtlpConfig>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) warm_start: bool,
+}
 
 impl Gateway {
     /// Reads the configuration file again and puts it in place. What did not change goes on undisturbed; where anything is wrong,
@@ -41,17 +52,21 @@ impl Gateway {
     /// The changed keys that only a start puts in place.
     fn waits_for_a_start(&self, config: &Config) -> Vec<&'static str> {
         use secrecy::ExposeSecret;
-        let (old, new) = (self.server.load(), &config.server);
+        let started = &self.started;
+        let (old, new) = (&started.server, &config.server);
         let token = |config: &server::Config| config.admin_token.as_ref().map(|token| token.expose_secret().to_owned());
-        let otlp = |otlp: Option<&crate::config::OtlpConfig>| otlp.map(|o| (o.endpoint.clone(), o.sample_one_in));
+        let otlp = |otlp: Option<&OtlpConfig>| otlp.map(|o| (o.endpoint.clone(), o.sample_one_in));
         let changes = [
             ("server.listen", old.listen != new.listen),
             ("server.admin_listen", old.admin_listen != new.admin_listen),
-            ("server.admin_token", token(&old) != token(new)),
+            ("server.admin_token", token(old) != token(new)),
             ("server.tls", old.tls != new.tls),
             ("server.admin_tls", old.admin_tls != new.admin_tls),
-            ("otlp", otlp(self.otlp.as_ref()) != otlp(config.otlp.as_ref())),
-            ("upstream.ca_file", self.upstream_ca_file != config.upstream_ca_file),
+            ("log", started.log != config.log),
+            ("otlp", otlp(started.otlp.as_ref()) != otlp(config.otlp.as_ref())),
+            ("state_dir", started.state_dir != config.state_dir),
+            ("upstream.ca_file", started.upstream_ca_file != config.upstream_ca_file),
+            ("warm_start", started.warm_start != config.warm_start),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

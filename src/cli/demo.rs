@@ -55,10 +55,10 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     install_crypto();
     let options =
         FleetOptions { control: Some(args.control_port), rate_hz: args.rate, seed: args.seed, ..FleetOptions::default() };
-    let fleet = Fleet::start(VENUES, options).await.context("the simulators do not start")?;
+    let fleet = Fleet::start(VENUES, options).await.context("the simulators do not start").map_err(with_other_ports)?;
     let config = config(args, fleet.gateway_accounts())?;
     let token = token(&config)?;
-    let app = App::bind(config).await?;
+    let app = App::bind(config).await.map_err(with_other_ports)?;
     say(&guide(&app, &fleet, &token));
     let url = format!("ws://{}/v1/ws", app.addr());
     let told = async {
@@ -75,6 +75,15 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     };
     fleet.stop().await;
     ended
+}
+
+/// With the cure that a demo has where a port is taken.
+fn with_other_ports(error: anyhow::Error) -> anyhow::Error {
+    let taken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::AddrInUse;
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(taken) {
+        return error.context("a port is taken; --port, --admin-port and --control-port choose others, 0 takes any free one");
+    }
+    error
 }
 
 fn config(args: &DemoArgs, accounts: &[GatewayAccount]) -> anyhow::Result<Config> {

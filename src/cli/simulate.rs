@@ -39,7 +39,7 @@ pub(super) fn command(args: SimulateArgs, log: &LogArgs) -> Exit {
 /// Prints where each venue listens and how to configure a gateway for it, then runs until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// A port that is taken or of no venue, or a simulator that broke.
+/// A port that is taken, or a simulator that broke.
 pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     install_crypto();
     let options = FleetOptions {
@@ -79,9 +79,13 @@ fn guide(fleet: &Fleet, owner: &str) -> String {
     text
 }
 
-/// Reads `venue=port`. Which venues there are is the fleet's to say.
+/// Reads `venue=port`.
 fn venue_port(text: &str) -> Result<(String, u16), String> {
     let (venue, port) = text.split_once('=').ok_or("wants VENUE=PORT")?;
+    if crate::venue::find(VENUES, venue).is_none() {
+        let known: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
+        return Err(format!("no venue {venue:?}; there are {}", known.join(", ")));
+    }
     let port = port.parse().map_err(|_| "wants a port from 0 to 65535 after the =")?;
     Ok((venue.to_owned(), port))
 }
@@ -100,7 +104,7 @@ mod tests {
     #[test]
     fn port_of_a_venue_is_read() {
         assert_eq!(venue_port("p99=19001"), Ok(("p99".into(), 19_001)));
-        for text in ["p99", "p99=", "p99=x", "p99=70000", "p99=-1"] {
+        for text in ["nobody=19001", "p99", "p99=", "p99=x", "p99=70000", "p99=-1"] {
             assert!(venue_port(text).is_err(), "{text}");
         }
     }

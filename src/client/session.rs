@@ -499,7 +499,7 @@ impl ClientSession {
     }
 
     /// Why the connection must end now, even if its socket takes nothing: the time to show a token, or the token's own time, has run out,
-    /// or the token was revoked. `None`: it may go on.
+    /// or the token was revoked or its key taken away. `None`: it may go on.
     pub fn over(&self, now: Now) -> Option<(CloseCode, &'static str)> {
         match &self.auth {
             Auth::Waiting { until } if *until <= now.mono => Some((CloseCode::AuthTimeout, "no authentication in time")),

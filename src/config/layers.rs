@@ -59,7 +59,7 @@ fn read_file(path: &Path) -> Result<String, ConfigProblem> {
             std::io::ErrorKind::IsADirectory => "give the file; a container engine makes a folder where there is none to mount",
             _ => "check the path and its rights",
         };
-        problem(name(), format!("cannot be read ({}); {cure}", error.kind()))
+        problem(name(), format!("cannot be read ({}); {cure}", crate::runtime::io_words(error.kind())))
     })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(problem(name(), format!("is larger than {MAX_FILE_BYTES} bytes; is it the right file?")));

@@ -26,7 +26,7 @@ pub enum SecretSource {
 /// Why a secret cannot be read. Names the source, never the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    #[error("the file {path} cannot be read ({kind}); check the path and its rights")]
+    #[error("the file {path} cannot be read ({}); check the path and its rights", crate::runtime::io_words(*kind))]
     Unreadable { path: String, kind: std::io::ErrorKind },
     #[error("the file {0} is empty; put the secret into it")]
     Empty(String),

@@ -230,7 +230,9 @@ fn check_jwks_file(path: &str) -> Result<(), String> {
     let mut document = Vec::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(access::MAX_JWKS_BYTES as u64 + 1).read_to_end(&mut document));
-    read.map_err(|error| format!("cannot be read ({}); check the path and its rights", error.kind()))?;
+    read.map_err(|error| {
+        format!("cannot be read ({}); check the path and its rights", crate::runtime::io_words(error.kind()))
+    })?;
     if document.len() > access::MAX_JWKS_BYTES {
         return Err(format!("is larger than {} bytes; is it the right file?", access::MAX_JWKS_BYTES));
     }

@@ -367,7 +367,7 @@ fn a_file_that_cannot_be_read_is_told() {
     let missing = files.0.path().join("none.toml");
     let errors = Config::load_with(Some(&missing), [], TOYS).unwrap_err();
     assert_eq!(errors.problems[0].key, missing.display().to_string());
-    assert!(errors.problems[0].message.contains("cannot be read (entity not found)"), "{errors}");
+    assert!(errors.problems[0].message.contains("cannot be read (no such file)"), "{errors}");
     let binary = files.put("binary.toml", [0xff, 0xfe]);
     assert!(Config::load_with(Some(&binary), [], TOYS).unwrap_err().to_string().contains("UTF-8"));
     let folder = Config::load_with(Some(files.0.path()), [], TOYS).unwrap_err().to_string();
@@ -437,7 +437,7 @@ fn a_secret_that_cannot_be_read_names_its_key_and_cure() {
         ("{ env = \"A\", file = \"MARKER\" }".to_owned(), "wants a secret"),
         ("{ file = 5 }".to_owned(), "wants a secret"),
         ("{}".to_owned(), "wants a secret"),
-        (format!("{{ file = {missing:?} }}"), "cannot be read (entity not found)"),
+        (format!("{{ file = {missing:?} }}"), "cannot be read (no such file)"),
         (format!("{{ file = {empty:?} }}"), "is empty; put the secret into it"),
         (format!("{{ file = {binary:?} }}"), "is not UTF-8"),
         (format!("{{ file = {large:?} }}"), "is larger than"),

@@ -18,6 +18,15 @@ pub use tls::{TlsError, client_tls, not_after, own_tls, server_tls};
 #[cfg(test)]
 mod tests;
 
+/// Why a file could not be read, in an operator's words.
+pub fn io_words(kind: std::io::ErrorKind) -> String {
+    match kind {
+        // The library's own are "entity not found".
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
 /// Makes aws-lc the process's cryptography, for TLS and for tokens. Call before the first connection or token; again is harmless.
 pub fn install_crypto() {
     // Each refuses when a provider is in place already, which is what a second call wants.

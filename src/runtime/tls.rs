@@ -15,7 +15,7 @@ use simple_asn1::ASN1Block;
 /// Why TLS cannot be set up. Names files, never their content.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("{path} cannot be read ({kind}); check the path and its rights")]
+    #[error("{path} cannot be read ({}); check the path and its rights", super::io_words(*kind))]
     Unreadable { path: PathBuf, kind: std::io::ErrorKind },
     #[error("{0} cannot be read as PEM certificates; is it the right file?")]
     Certificates(PathBuf),

@@ -75,16 +75,18 @@ impl Fleet {
             let port = options.ports.get(venue.name).copied().unwrap_or(0);
             let setup = SimSetup { accounts: vec![sample.account.clone()], seed: options.seed.wrapping_add(nth) };
             let trading = Trading { pairs: sample.markets.clone(), rate_hz: options.rate_hz };
-            let started = SimServer::start(venue, setup, SocketAddr::new(options.host, port), trading).await;
-            let server = started.map_err(|why| named(why, venue.name))?;
+            let listen = SocketAddr::new(options.host, port);
+            let started = SimServer::start(venue, setup, listen, trading).await;
+            let server = started.map_err(|why| named(&why, venue.name, listen))?;
             accounts.push(GatewayAccount::of(&server, sample));
             servers.push(Arc::new(server));
         }
         let servers: Arc<[_]> = servers.into();
         let control = match options.control {
             Some(port) => {
-                let started = Control::start(servers.clone(), SocketAddr::new(options.host, port)).await;
-                Some(started.map_err(|why| named(why, "the controls"))?)
+                let listen = SocketAddr::new(options.host, port);
+                let started = Control::start(servers.clone(), listen).await;
+                Some(started.map_err(|why| named(&why, "the controls", listen))?)
             }
             None => None,
         };
@@ -136,8 +138,12 @@ impl Fleet {
     }
 }
 
-fn named(why: io::Error, whose: &str) -> io::Error {
-    io::Error::new(why.kind(), format!("{whose}: {why}"))
+fn named(why: &io::Error, whose: &str, listen: SocketAddr) -> io::Error {
+    let place = match why.kind() {
+        io::ErrorKind::InvalidInput => String::new(), // not of the address
+        _ => format!(" cannot listen on {listen}"),
+    };
+    io::Error::new(why.kind(), format!("{whose}{place}: {why}"))
 }
 
 impl GatewayAccount {

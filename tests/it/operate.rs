@@ -37,8 +37,13 @@ impl Drop for Gateway {
 }
 
 fn gateway() -> Gateway {
+    gateway_with(&[])
+}
+
+fn gateway_with(args: &[&str]) -> Gateway {
     let mut process = program()
         .args(["serve", "--log-format", "json"])
+        .args(args)
         .env("BALANCE_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
         .env("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", "127.0.0.1:0")
         .env("BALANCE_GATEWAY__SERVER__ADMIN_TOKEN", TOKEN)
@@ -106,6 +111,34 @@ fn an_operator_changes_the_log_level_of_a_running_gateway() {
 }
 
 #[test]
+fn a_reload_names_what_waits_for_the_next_start_and_names_it_each_time() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("gateway.toml");
+    let write = |top: &str, server: &str| std::fs::write(&file, format!("{top}\n[server]\n{server}\n")).unwrap();
+    write("", "max_connections = 10");
+    let gateway = gateway_with(&["--config", file.to_str().unwrap()]);
+    let reload = || {
+        let (status, body) = gateway.ask("POST", "/admin/reload", Some(TOKEN), "");
+        assert_eq!(status, 200, "{body}");
+        body
+    };
+    write("", "max_connections = 20");
+    assert!(!reload().contains("next start"));
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key, state) = (dir.path().join("cert.pem"), dir.path().join("key.pem"), dir.path().join("state"));
+    std::fs::write(&cert, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let tls = format!("tls = {{ cert_file = {cert:?}, key_file = {key:?} }}");
+    write(&format!("state_dir = {state:?}\nwarm_start = true\nlog = {{ level = \"debug\" }}"), &tls);
+    for _ in 0..2 {
+        let told = reload();
+        for key in ["log", "server.tls", "state_dir", "warm_start", "next start"] {
+            assert!(told.contains(key), "{key} is not in {told}");
+        }
+    }
+}
+
+#[test]
 fn serve_without_any_configuration_says_on_one_screen_what_it_wants() {
     let (code, said) = ended(program().arg("serve"));
     assert_eq!(code, Some(78));
@@ -155,6 +188,23 @@ fn a_state_directory_that_cannot_be_written_is_one_sentence_and_70() {
     assert!(matches!(complaint[..], [line] if line.contains("state_dir") && line.contains("below")), "{said}");
 }
 
+#[test]
+fn a_second_gateway_on_a_state_directory_is_refused_until_the_first_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let at = dir.path().to_str().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, format!("state_dir = {at:?}\n")).unwrap();
+    let args = ["--config", file.to_str().unwrap()];
+    let first = gateway_with(&args);
+    let (code, said) = serve_with_state(dir.path());
+    let told: Vec<_> = said.lines().filter(|line| line.starts_with("balance-gateway: ")).collect();
+    assert_eq!(code, Some(70), "{said}");
+    assert!(matches!(told[..], [line] if line.contains("state_dir") && line.contains(at)), "{said}");
+    // Killed, it could tidy nothing up.
+    drop(first);
+    gateway_with(&args);
+}
+
 /// `serve` with these variables beside free ports.
 fn serve_with(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = program();
@@ -170,7 +220,7 @@ fn a_missing_certificate_is_one_sentence_and_78() {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (cert_key, key_key) = ("BALANCE_GATEWAY__SERVER__TLS__CERT_FILE", "BALANCE_GATEWAY__SERVER__TLS__KEY_FILE");
     // First neither file is there, then the key is missing, then it is something else.
-    for (missing, said_of_it) in [(&cert, "entity not found"), (&key, "entity not found"), (&key, "is it the right file?")] {
+    for (missing, said_of_it) in [(&cert, "no such file"), (&key, "no such file"), (&key, "is it the right file?")] {
         let (code, said) = serve_with(&[(cert_key, &cert), (key_key, &key)]);
         assert_eq!(code, Some(78), "{said}");
         let told: Vec<_> = said.lines().filter(|line| line.contains("server.tls")).collect();
@@ -209,6 +259,22 @@ fn a_secret_or_private_key_that_everybody_can_read_is_warned_of() {
     };
     assert_eq!(check(0o644), [true, true]);
     assert_eq!(check(0o640), [false, false]);
+}
+
+#[test]
+fn a_demo_whose_port_is_taken_says_which_and_how_to_choose_another() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for option in ["--port", "--admin-port", "--control-port"] {
+        let mut command = program();
+        command.arg("demo");
+        for other in ["--port", "--admin-port", "--control-port"] {
+            command.args([other, &if other == option { address.port() } else { 0 }.to_string()]);
+        }
+        let (code, said) = ended(&mut command);
+        assert_eq!(code, Some(70), "{said}");
+        assert!(said.contains(&address.to_string()) && said.contains(option), "{said}");
+    }
 }
 
 #[test]

@@ -154,7 +154,8 @@ async fn fleet_says_which_port_cannot_be_had() {
     };
     assert_eq!(error("nasdaq", 0).await, "no venue \"nasdaq\"; there are toy, tic");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    assert!(error("tic", taken.local_addr().unwrap().port()).await.starts_with("tic: "));
+    let addr = taken.local_addr().unwrap();
+    assert!(error("tic", addr.port()).await.starts_with(&format!("tic cannot listen on {addr}: ")));
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use balance_gateway::access::{self, Claims, KeyConfig};
+use balance_gateway::model::UnixMs;
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::super::support::process::Process;
 use super::kit::{Gateway, now_ms, soon, until};
@@ -54,6 +57,31 @@ async fn a_socket_in_the_middle_of_a_renewal_is_closed_too() {
 }
 
 #[tokio::test]
+async fn taking_a_signing_key_away_closes_the_sockets_that_live_on_it_and_no_other() {
+    let secret = "leaked-tokens-0123456789abcdef0123456789";
+    let section = |kid| format!("[[access.keys]]\nalgorithm = \"HS256\"\nkid = \"{kid}\"\nsecret = \"{secret}\"\n");
+    let gateway = Gateway::start("", &section("leaked")).await;
+    let key = KeyConfig {
+        algorithm: "HS256".into(),
+        kid: Some("leaked".into()),
+        secret: Some(secret.to_owned().into()),
+        public_key: None,
+    };
+    // Whoever has the key chooses the user and the end, so neither a revocation by user nor the expiry helps.
+    let claims = Claims { user: "mallory", accounts: None, issued_at: UnixMs(now_ms()), ttl_ms: 365 * 24 * 3_600_000 };
+    let forged = access::sign(&access::Config::default(), &key, &claims).unwrap();
+    let (mut idle, mut subscribed) = (gateway.login(&forged).await, gateway.login(&forged).await);
+    let mut alice = gateway.login(&gateway.token("alice")).await;
+    assert_eq!(subscribed.ask(json!({"type": "subscribe", "channel": "user:balances"})).await["type"], "subscribed");
+    // The same key under another name: what it opened stays.
+    gateway.reload("", &section("renamed")).await;
+    assert!(idle.is_served().await);
+    gateway.reload("", "").await;
+    assert_eq!((idle.closed().await, subscribed.closed().await), (4104, 4104));
+    assert!(alice.is_served().await);
+}
+
+#[tokio::test]
 async fn only_an_operator_revokes_and_only_what_is_named_in_full() {
     let gateway = Gateway::start("", "").await;
     let mut alice = gateway.login(&gateway.token("alice")).await;
@@ -79,15 +107,29 @@ async fn only_an_operator_revokes_and_only_what_is_named_in_full() {
     assert!(alice.is_served().await);
 }
 
+/// What a crash leaves of a state directory, and the line that names it. It is a copy: the first gateway still has the other one.
+fn left_behind(dir: &TempDir) -> (TempDir, String) {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let line = state_dir(&copy);
+    (copy, line)
+}
+
+fn state_dir(dir: &TempDir) -> String {
+    format!("state_dir = \"{}\"\n", dir.path().display())
+}
+
 #[tokio::test]
 async fn a_revocation_outlives_the_process_where_there_is_a_place_for_it() {
     let dir = tempfile::tempdir().unwrap();
-    let state = format!("state_dir = \"{}\"\n", dir.path().display());
     let start = async |state: &str| Gateway::start_under(state, "", "").await;
-    let first = start(&state).await;
+    let first = start(&state_dir(&dir)).await;
     let (alice, bob) = (first.token("alice"), first.token("bob"));
     let (status, body) = first.operate("revoke", r#"{"user": "alice"}"#).await;
     assert_eq!((status, body), (200, json!({"revoked": true, "held": 1, "kept": true})));
+    let (dir, state) = left_behind(&dir);
     let second = start(&state).await;
     assert_eq!((second.get("/v1/accounts", &alice).await.0, second.get("/v1/accounts", &bob).await.0), (401, 200));
 
@@ -107,14 +149,16 @@ async fn a_revocation_outlives_the_process_where_there_is_a_place_for_it() {
 #[tokio::test]
 async fn without_the_revocations_of_the_last_run_nothing_starts() {
     let dir = tempfile::tempdir().unwrap();
-    let state = format!("state_dir = \"{}\"\n", dir.path().display());
-    let first = Gateway::start_under(&state, "", "").await;
+    let first = Gateway::start_under(&state_dir(&dir), "", "").await;
     assert_eq!(first.operate("revoke", r#"{"user": "alice"}"#).await.0, 200);
+    let (dir, state) = left_behind(&dir);
     let file = dir.path().join("balance-gateway.revoked");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, &text[..text.len() / 2]).unwrap();
-    let config = first.file.to_str().unwrap();
-    let (code, said) = Process::start(&["serve", "--config", config], &[]).ended().await;
+    let config = dir.path().join("gateway.toml");
+    std::fs::write(&config, &state).unwrap();
+    let free = [("BALANCE_GATEWAY__SERVER__LISTEN", "127.0.0.1:0"), ("BALANCE_GATEWAY__SERVER__ADMIN_LISTEN", "127.0.0.1:0")];
+    let (code, said) = Process::start(&["serve", "--config", config.to_str().unwrap()], &free).ended().await;
     assert!(code == Some(70) && said.contains("balance-gateway.revoked") && said.contains("remove it"), "{code:?} {said}");
     std::fs::remove_file(&file).unwrap();
     Gateway::start_under(&state, "", "").await;

@@ -42,7 +42,13 @@ struct Inner {
 impl Store {
     /// An empty store. `epoch` names the history in which its numbers compare; it must differ from that of every earlier run.
     pub fn new(epoch: impl Into<String>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { epoch: epoch.into(), inner: Mutex::default(), newest: AtomicU64::new(0), bells: Mutex::default(), metrics })
+        Arc::new(Self {
+            epoch: epoch.into(),
+            inner: Mutex::default(),
+            newest: AtomicU64::new(0),
+            bells: Mutex::default(),
+            metrics,
+        })
     }
 
     /// The name of this history.

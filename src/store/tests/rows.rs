@@ -142,6 +142,19 @@ fn a_list_with_an_unreadable_part_zeroes_nothing_and_is_not_complete() {
 }
 
 #[test]
+fn an_account_that_lacks_a_whole_wallet_is_not_complete() {
+    let mut b = Bench::live(&["BTC 1/1/0"]);
+    b.say([VenueEvent::Partial(true), VenueEvent::Duty(Some(reason()))]);
+    assert_eq!((b.rows()[0].as_str(), b.state(), b.since(0).complete), ("BTC 1/1/0 live", AccountState::Degraded, false));
+    b.say([VenueEvent::Partial(false), VenueEvent::Duty(None)]);
+    assert_eq!((b.state(), b.since(0).complete), (AccountState::Live, true));
+    b.say([VenueEvent::Partial(true), VenueEvent::Duty(Some(reason()))]);
+    b.reopen();
+    b.say([list(&["BTC 1/1/0"]), VenueEvent::Synced]);
+    assert!(b.since(0).complete, "another connection begins with nothing missing");
+}
+
+#[test]
 fn rows_beyond_the_limit_are_refused_aloud_and_only_once() {
     let mut b = Bench::limited(2);
     b.reopen();

@@ -119,6 +119,7 @@ fn updates(table: &mut Vec<Counted>) {
     let (store, idx, now) = (Arc::clone(&held.borrow().store), held.borrow().idx, held.borrow().now.unix);
     let hub = Hub::new(Arc::clone(&store), Arc::clone(&held.borrow().metrics));
     let view = hub.view(&[idx], &Filter::default(), Channel::Balances);
+    let _other = Arc::clone(&view); // an only reader shares with nobody
     let prepare = || {
         let cursor = store.gsn();
         held.borrow_mut().commit(1);
@@ -195,7 +196,8 @@ impl Crowd {
         let tasks = Tasks::new();
         {
             let _entered = runtime.enter();
-            tasks.spawn("hub", Policy::Detached, hub.run());
+            let now = held.now;
+            tasks.spawn("hub", Policy::Detached, hub.run(move || now));
         }
         Self { held, deps: Arc::new(deps), runtime, tasks, readers: Vec::with_capacity(READERS) }
     }

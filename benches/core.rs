@@ -12,6 +12,10 @@ use balance_gateway::protocol::{self, SnapshotHead};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use held::{Held, row};
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn commits(c: &mut Criterion) {
     let mut group = c.benchmark_group("commit");
     let mut held = Held::new(1_000);

@@ -11,6 +11,10 @@ use balance_gateway::venue::{Frame, VENUES};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pair::Pair;
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("venue frame to commit");
     group.throughput(Throughput::Elements(1)).sample_size(30).measurement_time(Duration::from_secs(3));

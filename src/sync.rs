@@ -6,10 +6,14 @@
 #[cfg(not(feature = "model"))]
 pub use parking_lot::Mutex;
 #[cfg(not(feature = "model"))]
+pub use std::sync::atomic::AtomicU64;
+#[cfg(not(feature = "model"))]
 pub use tokio::sync::Notify;
 
 #[cfg(feature = "model")]
 pub use model::{Mutex, Notify};
+#[cfg(feature = "model")]
+pub use shuttle::sync::atomic::AtomicU64;
 
 #[cfg(feature = "model")]
 mod model {

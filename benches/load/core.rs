@@ -119,7 +119,7 @@ struct Reader {
 }
 
 impl Wake for Reader {
-    fn wake(&self) {
+    fn wake(&self, _: Option<Now>) {
         let cursor = self.cursor.load(Ordering::Relaxed);
         let frames = self.view.update(cursor, cursor, UnixMs(0));
         self.cursor.store(frames.cut, Ordering::Relaxed);

@@ -26,6 +26,10 @@ use std::time::Duration;
 use anyhow::Context;
 use stats::Row;
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How large the runs are.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {

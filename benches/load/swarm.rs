@@ -29,9 +29,9 @@ pub struct Client {
 pub struct Swarm {
     pub clients: Vec<Client>,
     buffer: Vec<u8>,
-    /// Bytes of the answers to the first client's handshake and subscription.
+    /// Bytes of the answers to a client's handshake and subscription.
     pub answer_bytes: [usize; 2],
-    /// What the first client was answered last.
+    /// What the last client was answered last.
     pub last: Vec<String>,
 }
 

@@ -26,6 +26,8 @@ struct Crowd {
     swarm: Swarm,
     /// µs of CPU per update while nobody is connected.
     upstream: f64,
+    /// Rows that did not come, or came twice.
+    lost: u64,
     frame_bytes: usize,
 }
 
@@ -51,8 +53,11 @@ pub fn run(scale: Scale, files: usize) -> anyhow::Result<Vec<Row>> {
     let net = Row::new(format!("{name}, delivery"), goal, median(&ratios(&floors, &net)), "x", note);
     let growth: Vec<_> = larger.iter().zip(&ours).map(|(larger, ours)| larger / ours).collect();
     let note = format!("{} µs, of which reading the venue {}", number(median(&larger)), number(many.upstream));
-    let name = format!("the same with {} users, against {}", many.swarm.clients.len(), scale.users[0]);
-    Ok(vec![whole, net, Row::new(name, Some(Goal::AtMost(1.1)), median(&growth), "x", note)])
+    let name = format!("the same, whole, with {} users, against {}", many.swarm.clients.len(), scale.users[0]);
+    let growth = Row::new(name, Some(Goal::AtMost(1.1)), median(&growth), "x", note);
+    let lost = (few.lost + many.lost) as f64;
+    let lost = Row::new("rows lost or doubled, a user each", Some(Goal::AtMost(0.0)), lost, "", "every round, every client");
+    Ok(vec![whole, net, growth, lost.strict()])
 }
 
 impl Crowd {
@@ -66,7 +71,7 @@ impl Crowd {
         swarm.clients[0].set_waiting(true)?;
         let frame_bytes = framed(&swarm.clients[0].read_frame()?);
         swarm.clients[0].set_waiting(false)?;
-        Ok(Self { gateway, swarm, upstream, frame_bytes })
+        Ok(Self { gateway, swarm, upstream, lost: 0, frame_bytes })
     }
 
     /// µs of CPU per update.
@@ -74,12 +79,16 @@ impl Crowd {
         let Self { gateway, swarm, .. } = self;
         swarm.reset();
         let cpu = gateway.process.cpu_seconds();
-        let mut updates = 0;
+        let (mut updates, mut each) = (0, 0);
         for (users, turn) in turns(swarm.clients.len()) {
             push(gateway, users.clone())?;
             updates += users.len();
+            each = turn;
             swarm.wait(users, turn)?;
         }
+        // Those beyond the last full group are told nothing.
+        let told = swarm.clients.len() / IN_FLIGHT.min(swarm.clients.len()) * IN_FLIGHT.min(swarm.clients.len());
+        self.lost += swarm.clients[..told].iter().map(|client| client.rows.abs_diff(each)).sum::<u64>();
         Ok((gateway.process.cpu_seconds() - cpu) * 1e6 / updates as f64)
     }
 }

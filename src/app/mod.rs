@@ -213,11 +213,11 @@ impl Gateway {
         let (stop, core) = (self.core.stop_token().clone(), self.core.clone());
         self.core.spawn("operators' listener", Policy::Fatal, server::serve(admin, routes, core, stop, doors));
         self.fetch_keys();
-        let (hub, stop) = (Arc::clone(&self.hub), self.core.stop_token().clone());
+        let (hub, clock, stop) = (Arc::clone(&self.hub), self.clock, self.core.stop_token().clone());
         self.core.spawn("hub", Policy::Fatal, async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = hub.run() => {}
+                () = hub.run(move || clock.now()) => {}
             }
         });
         let gateway = Arc::clone(self);

@@ -1,10 +1,11 @@
 //! Moves bytes between one client session and its socket.
 //!
 //! A delivery costs one write and no task wake-up: whoever wakes the connection after a commit writes the shared frame to the socket
-//! right there. The connection's own task only reads requests, keeps time, and waits for a socket that is full. While
+//! right there. The connection's own task only reads requests, keeps time, writes long answers, and waits for a socket that is full. While
 //! something is left unwritten nothing more is read from the store, so a slow socket conflates by itself and holds one answer
 //! at most. Only a socket that takes no byte at all for the stall bound is closed.
 
+use std::hint::black_box;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -159,11 +160,18 @@ struct State {
 }
 
 impl Wake for Conn {
-    fn wake(&self) {
+    fn wake(&self, now: Option<Now>) {
         // Its own task has it, which may be writing a long answer: others do not wait for that. It looks again when it is done.
         let Some(mut state) = self.state.try_lock() else { return self.work.notify_one() };
         if state.is_writable() {
-            self.tell(&mut state);
+            self.tell(&mut state, now.unwrap_or_else(|| self.clock.now()), ClientSession::on_quick_wake);
+        }
+    }
+
+    fn warm(&self) {
+        if let Some(state) = self.state.try_lock() {
+            black_box(self.stream.taken() ^ state.began.0 ^ state.tail.len() as u64);
+            black_box(state.session.as_ref().map(ClientSession::warm));
         }
     }
 }
@@ -224,7 +232,7 @@ impl Conn {
         self.put(state, self.clock.now(), out);
         // Commits found nobody to wake while the socket was full.
         let mut rounds = 0;
-        while state.is_writable() && self.tell(state) {
+        while state.is_writable() && self.tell(state, self.clock.now(), ClientSession::on_wake) {
             rounds += 1;
             if rounds == ROUNDS {
                 self.work.notify_one();
@@ -234,10 +242,13 @@ impl Conn {
     }
 
     /// Asks the session once and writes what it says. What is committed after that wakes again. False: it said nothing.
-    fn tell(&self, state: &mut State) -> bool {
+    fn tell(&self, state: &mut State, now: Now, ask: fn(&mut ClientSession, Now, &mut ClientOut)) -> bool {
         let Some(session) = &mut state.session else { return false };
-        let (now, mut out) = (self.clock.now(), ClientOut::default());
-        session.on_wake(now, &mut out);
+        let mut out = ClientOut::default();
+        ask(session, now, &mut out);
+        if out.later {
+            self.work.notify_one();
+        }
         if out.is_empty() {
             return false;
         }
@@ -263,14 +274,17 @@ impl Conn {
             (a, b) => a.or(b),
         };
         // Nearly every delivery is one frame for a socket with room, and never comes to be a tail.
-        if let ([only], false, false) = (&out.frames[..], out.ping, state.is_blocked())
-            && let Ok(n) = self.stream.try_write(only.frame())
-        {
-            if n < only.frame().len() {
-                state.tail.push(only.frame().slice(n..));
+        if let ([only], false, false) = (&out.frames[..], out.ping, state.is_blocked()) {
+            match self.stream.try_write(only.frame()) {
+                Ok(n) => {
+                    if n < only.frame().len() {
+                        state.tail.push(only.frame().slice(n..));
+                    }
+                    out.frames.clear();
+                    state.unflushed = true; // as far as is known
+                }
+                Err(error) => state.broken = error.kind() != io::ErrorKind::WouldBlock,
             }
-            out.frames.clear();
-            state.unflushed = true; // as far as is known
         }
         state.tail.extend(out.frames.into_iter().map(WireText::into_frame));
         if out.ping {
@@ -323,7 +337,7 @@ impl Conn {
                 state.tail = Tail::new(); // gives back what a large answer took
             }
             if let Some(read_at) = state.read_at.take() {
-                let micros = now.0.saturating_sub(read_at.0);
+                let micros = self.clock.mono().0.saturating_sub(read_at.0); // after the write
                 self.deps.metrics.delivery_seconds.0.observe(micros as f64 / 1e6);
                 self.deps.metrics.traces.written(read_at.0, state.began.0, self.number, state.span.as_deref());
             }

@@ -34,6 +34,8 @@ pub struct ClientOut {
     pub rest: bool,
     /// A token waits for fresher keys: call [`ClientSession::on_keys`] when this has ended.
     pub keys: Option<Fresher>,
+    /// There is something to tell that cannot be told now: look at the deadline again, and ask again from a task that may take long.
+    pub later: bool,
     /// The oldest venue frame read among what is written here, for the delivery histogram.
     pub read_at: Option<Mono>,
 }
@@ -84,6 +86,8 @@ struct Sub {
     /// At least this long between updates; 0: no bound.
     pace_ms: u64,
     next: Mono,
+    /// Something may have changed before `next`.
+    skipped: bool,
     versions: u64,
 }
 
@@ -170,6 +174,16 @@ impl ClientSession {
     pub fn set_reader(&mut self, reader: Weak<dyn Wake>) {
         self.enrolled = Some(self.deps.hub.enroll(&reader));
         self.reader = Some(reader);
+    }
+
+    /// A word of each part that a delivery reads, so that they come to the processor together.
+    pub(super) fn warm(&self) -> u64 {
+        let ends_at = match &self.auth {
+            Auth::Known { ends_at, .. } => ends_at.0 as u64,
+            Auth::Waiting { until } => until.0,
+        };
+        let sub = self.subs.balances.as_ref().map_or(0, |sub| sub.prev ^ sub.versions);
+        ends_at ^ sub ^ self.last_sent.0
     }
 
     /// A waker for a driver that waits in a task of its own.
@@ -364,11 +378,15 @@ impl ClientSession {
         };
         let text = protocol::subscribed(id, channel, view.epoch(), frames.cut, !frames.full);
         self.send(now, FrameKind::Subscribed, text, out);
-        self.subs.put(channel, Sub { view, _watch: watch, prev: 0, cursor: 0, pace_ms, next: now.mono, versions: 0 });
+        self.subs.put(
+            channel,
+            Sub { view, _watch: watch, prev: 0, cursor: 0, pace_ms, next: now.mono, skipped: false, versions: 0 },
+        );
         if replaced.is_none() {
             self.count_subscription(channel, 1);
         }
         self.deliver(now, channel, &frames, out);
+        out.read_at = None; // what it missed while it was away says nothing of how fast it is told
     }
 
     fn watch(&self, view: &View) -> Option<Watch> {
@@ -387,6 +405,15 @@ impl ClientSession {
 
     /// Something may have changed, or the last write is done: writes what there is to tell now.
     pub fn on_wake(&mut self, now: Now, out: &mut ClientOut) {
+        self.tell(now, true, out);
+    }
+
+    /// The same for a caller that others wait for: what would take long is left for later ([`ClientOut::later`]).
+    pub fn on_quick_wake(&mut self, now: Now, out: &mut ClientOut) {
+        self.tell(now, false, out);
+    }
+
+    fn tell(&mut self, now: Now, may_take_long: bool, out: &mut ClientOut) {
         if self.is_over(now, out) {
             return;
         }
@@ -394,9 +421,18 @@ impl ClientSession {
         for channel in Channel::ALL {
             let Some(sub) = self.subs.get_mut(channel) else { continue };
             if now.mono < sub.next {
+                out.later |= !std::mem::replace(&mut sub.skipped, true);
                 continue;
             }
-            let frames = sub.view.update(sub.prev, sub.cursor, now.unix);
+            sub.skipped = false;
+            let frames = match sub.view.small_update(sub.prev, sub.cursor, now.unix) {
+                Ok(frames) => frames,
+                Err(reason) if may_take_long => sub.view.snapshot_from(reason, sub.cursor, now.unix),
+                Err(_) => {
+                    out.later = true;
+                    continue;
+                }
+            };
             if frames.texts.is_empty() {
                 (sub.cursor, sub.versions) = (frames.cut, frames.versions);
             } else {
@@ -472,7 +508,7 @@ impl ClientSession {
                 at = at.min(now.mono.plus_ms(u64::try_from(next - now.unix.0).unwrap_or(0)));
             }
         }
-        for sub in self.subs.iter().filter(|sub| sub.next > now.mono) {
+        for sub in self.subs.iter().filter(|sub| sub.skipped || sub.next > now.mono) {
             at = at.min(sub.next);
         }
         at

@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 
 use crate::metrics::Metrics;
-use crate::model::{AccountIdx, Channel, Filter};
+use crate::model::{AccountIdx, Channel, Filter, Now};
 use crate::store::Store;
 
 pub use view::{Frames, View};
@@ -74,9 +74,9 @@ impl Hub {
     }
 
     /// Wakes watchers after commits, until dropped. Run it as one task.
-    pub async fn run(self: Arc<Self>) {
+    pub async fn run(self: Arc<Self>, now: impl Fn() -> Now) {
         let bell = self.store.bell();
-        let (mut cursor, mut accounts, mut batch) = (0, Vec::new(), wake::Batch::new());
+        let (mut cursor, mut accounts, mut batch, mut woken) = (0, Vec::new(), wake::Batch::new(), 0);
         loop {
             cursor = self.store.accounts_changed_since(cursor, &mut accounts);
             let mut flush = self.metrics.traces.flushing(cursor);
@@ -86,9 +86,12 @@ impl Hub {
                     if let Some(flush) = &mut flush {
                         flush.readers += batch.len() as u64;
                     }
-                    batch.iter().for_each(|reader| reader.wake());
+                    let now = Some(now());
+                    batch.iter().for_each(|reader| reader.wake(now));
                     // Thousands of readers are no reason to keep others of this runtime waiting.
-                    if batch.len() > 16 {
+                    woken += batch.len();
+                    if woken >= wake::BATCH {
+                        woken = 0;
                         tokio::task::yield_now().await;
                     }
                 }

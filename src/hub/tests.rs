@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 
 use super::*;
-use crate::model::{AccountState, Name, RowUpdate, UnixMs, VenueEvent};
+use crate::model::{AccountState, Name, Now, RowUpdate, UnixMs, VenueEvent};
 use crate::store::tests::{Bench, key, list, push, reason};
 
 /// A hub over two accounts, `main` (live) and `other` (pending).
@@ -168,6 +168,7 @@ fn an_update_too_large_for_one_frame_is_a_snapshot_in_parts() {
         VenueEvent::Rows((0..900).map(row).collect())
     };
     p.b.say([rows(1)]);
+    assert_eq!(view.small_update(at, at, TS).err(), Some("bulk"), "who must not take long is told what it takes");
     let frames = view.update(at, at, TS);
     assert!(frames.full && frames.texts.len() > 1);
     let first: Value = serde_json::from_str(frames.texts[0].text()).unwrap();
@@ -214,7 +215,7 @@ fn the_hub_wakes_for_commits_from_before_it_ran() {
     let waker = Arc::<Waker>::default();
     let _watch = p.hub.watch(&p.view(&Filter::default()), &reader(&waker));
     p.b.say([push(&["BTC 2/2/0"])]);
-    let mut run = Box::pin(Arc::clone(&p.hub).run());
+    let mut run = Box::pin(Arc::clone(&p.hub).run(|| Now { mono: crate::model::Mono(0), unix: TS }));
     assert!((&mut run).now_or_never().is_none());
     assert!(waker.woken().now_or_never().is_some());
     p.b.say([push(&["BTC 3/3/0"])]);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::metrics::Metrics;
 use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
@@ -13,7 +13,9 @@ use crate::sync::Mutex;
 
 /// An update larger than this goes out as a snapshot in parts: common WebSocket clients refuse messages of 1 MiB.
 const MAX_UPDATE_BYTES: usize = 256 << 10;
-/// Encoded frames kept for other readers. Readers that keep up all ask for the newest; a few more serve those one step behind.
+/// And so does one of more rows than this, without being tried: they would hardly fit.
+const MAX_UPDATE_ROWS: usize = 2_000;
+/// Encoded answers of each kind kept for other readers. Readers that keep up all ask for the newest; a few more serve those one step behind.
 const SHARED: usize = 4;
 
 /// A snapshot older than this is written anew for the next reader, though nothing changed: it tells when accounts were last proven
@@ -51,6 +53,8 @@ pub struct Frames {
     pub versions: u64,
     /// When the newest venue frame behind it was read.
     pub read_at: Mono,
+    /// No frames: it is too much for an update, and a snapshot with this reason is to be asked for.
+    instead: Option<&'static str>,
 }
 
 impl View {
@@ -116,7 +120,11 @@ impl View {
         if changes.full {
             return self.snapshot("subscribe", now);
         }
-        Arc::new(self.encode_update(gsn, changes, now))
+        let frames = self.encode_update(gsn, changes, now);
+        match frames.instead {
+            Some(reason) => self.snapshot_from(reason, gsn, now),
+            None => Arc::new(frames),
+        }
     }
 
     /// A snapshot, in parts where it is large.
@@ -135,38 +143,52 @@ impl View {
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
     pub fn update(self: &Arc<Self>, prev: u64, cursor: u64, now: UnixMs) -> Arc<Frames> {
+        let frames = self.small_update(prev, cursor, now);
+        frames.unwrap_or_else(|reason| self.snapshot_from(reason, cursor, now))
+    }
+
+    /// The same for who must not take long: instead of a snapshot, its reason.
+    ///
+    /// # Errors
+    /// It takes a snapshot, whose encoding takes long where rows are many.
+    pub fn small_update(self: &Arc<Self>, prev: u64, cursor: u64, now: UnixMs) -> Result<Arc<Frames>, &'static str> {
         let encode = || {
             let changes = self.store.changes_since(cursor, &self.accounts, &self.filter, self.channel);
-            if changes.full {
-                return self.encode_snapshot("resync", changes, now);
-            }
-            if changes.is_empty() {
+            if changes.is_empty() && !changes.full {
                 return Frames { cut: changes.cut, versions: changes.versions, ..Frames::default() };
             }
             self.encode_update(prev, changes, now)
         };
         // An only reader shares with nobody. What it was told is forgotten while it is still in the processor's cache.
-        if Arc::strong_count(self) == 1 {
-            return Arc::new(encode());
-        }
-        self.updates.get((prev, cursor), |frames| self.is_newest(frames), encode)
+        let frames = if Arc::strong_count(self) == 1 {
+            Arc::new(encode())
+        } else {
+            self.updates.get((prev, cursor), |frames| self.is_newest(frames), encode)
+        };
+        frames.instead.map_or(Ok(frames), Err)
     }
 
     fn encode_update(&self, prev: u64, changes: Changes, now: UnixMs) -> Frames {
-        let head = UpdateHead { channel: self.channel, epoch: &self.epoch, prev, ts: now };
-        let text = protocol::update(&head, &changes);
-        if text.frame().len() > MAX_UPDATE_BYTES {
-            return self.encode_snapshot("bulk", self.read_all(), now);
-        }
-        Frames {
+        let rows = changes.balances.len() + changes.orders.len();
+        let mut frames = Frames {
             cut: changes.cut,
-            texts: smallvec![text],
-            full: false,
             ts: now,
-            rows: changes.balances.len() + changes.orders.len(),
+            rows,
             versions: changes.versions,
             read_at: changes.read_at,
+            ..Frames::default()
+        };
+        if changes.full || rows > MAX_UPDATE_ROWS {
+            frames.instead = Some(if changes.full { "resync" } else { "bulk" });
+        } else {
+            let head = UpdateHead { channel: self.channel, epoch: &self.epoch, prev, ts: now };
+            let text = protocol::update(&head, &changes);
+            match text.frame().len() {
+                ..=MAX_UPDATE_BYTES => frames.texts.push(text),
+                _ => frames.instead = Some("bulk"),
+            }
         }
+        frames
     }
 
     fn encode_snapshot(&self, reason: &'static str, changes: Changes, now: UnixMs) -> Frames {
@@ -179,6 +201,7 @@ impl View {
             rows: changes.balances.len() + changes.orders.len(),
             versions: changes.versions,
             read_at: changes.read_at,
+            instead: None,
         }
     }
 

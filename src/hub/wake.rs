@@ -5,16 +5,20 @@
 use std::hint::black_box;
 use std::sync::{Arc, Weak};
 
-use crate::model::AccountIdx;
+use crate::model::{AccountIdx, Now};
 use crate::sync::{Mutex, Notify};
 
 /// Readers woken between two looks at the list.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// Somebody who reads a view when told that it may have changed.
 pub trait Wake: Send + Sync {
-    /// Reads, or remembers to. Must not block for long and must not register or drop a [`Watch`] of another reader.
-    fn wake(&self);
+    /// Reads, or remembers to. Must not block for long and must not register or drop a [`Watch`] of another reader. `now` is the time a
+    /// moment ago; `None`: ask for it.
+    fn wake(&self, now: Option<Now>);
+
+    /// Looks at the memory that a wake will read, where that can be done at once.
+    fn warm(&self) {}
 }
 
 /// A reader that waits in a task of its own. A wake while it does not wait is kept.
@@ -29,7 +33,7 @@ impl Waker {
 }
 
 impl Wake for Waker {
-    fn wake(&self) {
+    fn wake(&self, _: Option<Now>) {
         self.0.notify_one();
     }
 }
@@ -121,6 +125,10 @@ impl Batches {
         // does wait for it.
         black_box(slots.iter().flatten().map(Weak::strong_count).sum::<usize>());
         batch.extend(slots.iter().flatten().filter_map(Weak::upgrade));
+        drop(readers);
+        if batch.len() > 1 {
+            batch.iter().for_each(|reader| reader.warm());
+        }
         true
     }
 
@@ -128,7 +136,7 @@ impl Batches {
     pub(super) fn wake(mut self) {
         let mut batch = Batch::new();
         while self.next(&mut batch) {
-            batch.iter().for_each(|reader| reader.wake());
+            batch.iter().for_each(|reader| reader.wake(None));
         }
     }
 }

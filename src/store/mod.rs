@@ -11,13 +11,13 @@ mod recency;
 mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::metrics::{AccountLabels, Metrics, StateLabels, VenueLabels};
 use crate::model::{
     AccountIdx, AccountKey, AccountRecord, AccountState, Balance, Changes, Channel, Filter, Now, Reason, VenueEvent, Verdict,
 };
-use crate::sync::{Mutex, Notify};
+use crate::sync::{AtomicU64, Mutex, Notify};
 use ledger::{Commit, Ledger};
 use recency::Recency;
 

@@ -86,7 +86,7 @@ impl Gateway {
         };
         let gateway = Self { deps: Arc::new(deps), store, account, identity: identity.clone() };
         // Ends with the execution.
-        drop(spawn(Arc::clone(&gateway.deps.hub).run()));
+        drop(spawn(Arc::clone(&gateway.deps.hub).run(|| NOW)));
         gateway
     }
 
@@ -206,7 +206,7 @@ fn a_reader_that_resumes_among_commits_reaches_the_last_one() {
 struct Direct(Mutex<Option<(ClientSession, Held)>>);
 
 impl Wake for Direct {
-    fn wake(&self) {
+    fn wake(&self, _: Option<Now>) {
         if let Some((session, held)) = &mut *self.0.lock() {
             let mut out = ClientOut::default();
             session.on_wake(NOW, &mut out);

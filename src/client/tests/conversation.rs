@@ -109,6 +109,7 @@ fn resume_from_a_known_point_gives_only_what_changed() {
     };
     let said = c.say(&resume(""));
     assert_eq!((kinds(&said), said[0]["resumed"].as_bool()), (vec!["subscribed", "update"], Some(true)));
+    assert_eq!(c.out.read_at, None, "how long the client was away is no delivery's time");
     assert_eq!((said[1]["prev"].as_u64(), rows(&said[1]), &said[1]["gsn"]), (Some(gsn), vec!["BTC 2".into()], &said[0]["gsn"]));
     let said = c.say(&resume(r#","filter":{"nonzero":true}"#));
     assert_eq!((kinds(&said), said[0]["resumed"].as_bool()), (vec!["subscribed", "snapshot"], Some(false)), "another filter");

@@ -22,6 +22,33 @@ fn a_paced_reader_gets_the_last_value_at_its_pace() {
 }
 
 #[test]
+fn what_came_too_early_is_asked_for_however_late_its_time_is_looked_at() {
+    let mut c = Client::alice();
+    c.say(r#"{"type":"subscribe","channel":"user:balances","max_rate_hz":2}"#);
+    c.push(&["BTC 2/2/0"]);
+    assert!(c.wake().is_empty() && std::mem::take(&mut c.out.later), "its driver has to look at the deadline again");
+    assert!(c.wake().is_empty() && !c.out.later, "once");
+    c.b.now = c.b.now.plus_ms(600);
+    assert!(c.session.deadline(c.b.now) <= c.b.now.mono);
+    assert_eq!(kinds(&c.pass(0)), ["update"]);
+}
+
+#[test]
+fn whom_others_wait_for_leaves_a_long_answer_for_later() {
+    let mut c = Client::subscribed();
+    let rows: Vec<_> = (0..900).map(|n| format!("{n:0110} 1/1/0")).collect();
+    c.push(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    c.session.on_quick_wake(c.b.now, &mut c.out);
+    assert!(c.out.is_empty() && c.out.later);
+    let said = c.wake();
+    assert_eq!((said[0]["type"].as_str(), said[0]["reason"].as_str()), (Some("snapshot"), Some("bulk")));
+    c.push(&["BTC 3/3/0"]);
+    c.session.on_quick_wake(c.b.now, &mut c.out);
+    assert_eq!(kinds(&c.take()), ["update"]);
+    assert!(c.out.read_at.is_some());
+}
+
+#[test]
 fn skipped_versions_are_counted_and_nothing_else() {
     let mut c = Client::subscribed();
     let conflated = |c: &Client| c.deps.metrics.client_rows_conflated.get();

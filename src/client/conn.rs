@@ -1,8 +1,8 @@
 //! Moves bytes between one client session and its socket.
 //!
 //! A delivery costs one write and no task wake-up: whoever wakes the connection after a commit writes the shared frame to the socket
-//! right there. The connection's own task only reads requests, keeps time, writes long answers, and waits for a socket that is full. While
-//! something is left unwritten nothing more is read from the store, so a slow socket conflates by itself and holds one answer
+//! right there. The connection's own task only reads requests, keeps time, writes long answers, and waits for a socket that is full.
+//! While something is left unwritten nothing more is read from the store, so a slow socket conflates by itself and holds one answer
 //! at most. Only a socket that takes no byte at all for the stall bound is closed.
 
 use std::hint::black_box;

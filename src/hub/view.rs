@@ -15,7 +15,8 @@ use crate::sync::Mutex;
 const MAX_UPDATE_BYTES: usize = 256 << 10;
 /// And so does one of more rows than this, without being tried: they would hardly fit.
 const MAX_UPDATE_ROWS: usize = 2_000;
-/// Encoded answers of each kind kept for other readers. Readers that keep up all ask for the newest; a few more serve those one step behind.
+/// Encoded answers of each kind kept for other readers. Readers that keep up all ask for the newest; a few more serve those one step
+/// behind.
 const SHARED: usize = 4;
 
 /// A snapshot older than this is written anew for the next reader, though nothing changed: it tells when accounts were last proven

@@ -204,9 +204,9 @@ asked again every 60 s ± 10 %, and given 10 s to answer: 76 s, on a connection 
 has, where repeating a subscribe may simply not be answered, three questions without an answer, 5 s apart: 106 s. The venue documents
 neither that nor how often it may be asked; a smaller `reconcile_ms` brings it nearer.
 
-**How much was lived.** `SIM_SEEDS=100000 cargo test --release --test sim -- seeds` on one processor: 100,000 worlds, none failed; 2,547
-simulated hours, 37.3 million events (74,000 for each second of CPU, 502 s in all), 4.2 million moves of money, 9.3 million frames of
-venues, 6.9 million comparisons of a client with the store; exact again 217 s after the last fault at most. A sweep before it failed in
+**How much was lived.** `SIM_SEEDS=100000 cargo test --release --test sim -- seeds` on one processor: 100,000 worlds, none failed; 2,493
+simulated hours, 37.6 million events (79,700 a second, 472 s in all), 4.2 million moves of money, 9.2 million frames of
+venues, 7.2 million comparisons of a client with the store; exact again 217 s after the last fault at most. The first sweep failed in
 50 worlds: what it found is in `tests/sim/seeds.txt` and, broken again on purpose, on the [page of safeguards](safeguards.md).
 ";
 

@@ -425,13 +425,13 @@ impl ClientSession {
                 continue;
             }
             sub.skipped = false;
-            let frames = match sub.view.small_update(sub.prev, sub.cursor, now.unix) {
-                Ok(frames) => frames,
-                Err(reason) if may_take_long => sub.view.snapshot_from(reason, sub.cursor, now.unix),
-                Err(_) => {
-                    out.later = true;
-                    continue;
-                }
+            let frames = if may_take_long {
+                sub.view.update(sub.prev, sub.cursor, now.unix)
+            } else if let Ok(frames) = sub.view.small_update(sub.prev, sub.cursor, now.unix) {
+                frames
+            } else {
+                out.later = true;
+                continue;
             };
             if frames.texts.is_empty() {
                 (sub.cursor, sub.versions) = (frames.cut, frames.versions);

@@ -76,6 +76,8 @@ struct Gateway {
     /// Stops the fetching of the issuer's keys as it is set up now.
     fetching: parking_lot::Mutex<CancellationToken>,
     file: Option<std::path::PathBuf>,
+    /// Held by the reload under way.
+    reloading: parking_lot::Mutex<()>,
     /// `None`: there is no state directory.
     _held: Option<held::Held>,
     state: Option<StateFile>,
@@ -140,6 +142,7 @@ impl App {
             admin_doors: Arc::new(admin_doors),
             fetching: CancellationToken::new().into(),
             file: config.file.clone(),
+            reloading: parking_lot::Mutex::default(),
             _held: held,
             state,
             revoked,
@@ -328,7 +331,9 @@ pub async fn run_until_signal(app: App) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut hangup = signal(SignalKind::hangup()).context("signals cannot be waited for")?;
         while hangup.recv().await.is_some() {
-            match gateway.reload() {
+            let gateway = Arc::clone(&gateway);
+            let reloaded = tokio::task::spawn_blocking(move || gateway.reload()).await;
+            match reloaded.unwrap_or_else(|panic| Err(panic.to_string())) {
                 Ok(text) => tracing::info!(text, "configuration reloaded"),
                 Err(problems) => tracing::error!(%problems, "configuration not reloaded; nothing changed"),
             }

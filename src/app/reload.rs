@@ -24,9 +24,11 @@ pub(super) struct Started {
 
 impl Gateway {
     /// Reads the configuration file again and puts it in place. What did not change goes on undisturbed; where anything is wrong,
-    /// nothing changes.
+    /// nothing changes. Blocks while the file is read: not for the event loop.
     pub(super) fn reload(&self) -> Result<String, String> {
-        let config = Config::load(self.file.as_deref(), crate::config::process_env()).map_err(|errors| errors.to_string())?;
+        let _one_at_a_time = self.reloading.lock();
+        let config =
+            Config::load_again(self.file.as_deref(), crate::config::process_env()).map_err(|errors| errors.to_string())?;
         let access = make_access(self.access.load().renewed(&config.access)).map_err(|error| error.to_string())?;
         for certificate in self.certificates() {
             certificate.refresh().map_err(|error| error.to_string())?;

@@ -3,13 +3,11 @@
 //! Which keys exist and what they want is not known here.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 
 use config::{FileFormat, Map, Source, Value};
 
 use super::ConfigProblem;
+use super::file::Text;
 use super::node::{Kind, Node, Table};
 
 /// The lowest layer, and the manual of every key.
@@ -17,8 +15,6 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// What the names of environment variables begin with that set a key.
 pub const ENV_PREFIX: &str = "BALANCE_GATEWAY__";
 
-/// A configuration file is read up to here; 10,000 accounts take about 3 MiB.
-const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// The highest place in a list that a variable may name: below the bound of every list.
 const MAX_INDEX: usize = 9_999;
 
@@ -26,9 +22,9 @@ const MAX_INDEX: usize = 9_999;
 ///
 /// # Errors
 /// What keeps a layer from being read at all: an unreadable file, bad TOML with line and column, impossible variables.
-pub(super) fn read(file: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Table, Vec<ConfigProblem>> {
+pub(super) fn read(text: Text, env: &BTreeMap<String, String>) -> Result<Table, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
-    let text = file.map_or_else(|| Some(String::new()), |file| read_file(file).map_err(|p| problems.push(p)).ok());
+    let text = text.and_then(checked).map_err(|problem| problems.push(problem)).ok();
     let env = Variables::new(env, &mut problems);
     let (Some(text), true) = (text, problems.is_empty()) else { return Err(problems) };
     let merged = config::Config::builder()
@@ -37,39 +33,20 @@ pub(super) fn read(file: Option<&Path>, env: &BTreeMap<String, String>) -> Resul
         .add_source(env)
         .build();
     // The crate's own message may quote values.
-    let merged =
-        merged.map_err(|_| vec![problem("configuration", "holds a number that TOML cannot carry; write a smaller one")])?;
+    let merged = merged
+        .map_err(|_| vec![ConfigProblem::new("configuration", "holds a number that TOML cannot carry; write a smaller one")])?;
     match Node::from(merged.cache).kind {
         Kind::Table(table) => Ok(table),
         _ => Ok(Table::new()),
     }
 }
 
-fn problem(key: impl Into<String>, message: impl Into<String>) -> ConfigProblem {
-    ConfigProblem { key: key.into(), message: message.into() }
-}
-
-fn read_file(path: &Path) -> Result<String, ConfigProblem> {
-    let name = || path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| {
-        let cure = match error.kind() {
-            // What an engine mounts where the file to mount is missing.
-            std::io::ErrorKind::IsADirectory => "give the file; a container engine makes a folder where there is none to mount",
-            _ => "check the path and its rights",
-        };
-        problem(name(), format!("cannot be read ({}); {cure}", crate::runtime::io_words(error.kind())))
-    })?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(problem(name(), format!("is larger than {MAX_FILE_BYTES} bytes; is it the right file?")));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| problem(name(), "is not UTF-8 text; save it as UTF-8"))?;
+fn checked(text: String) -> Text {
     let table = toml::from_str::<toml::Table>(&text).map_err(|error| syntax(&text, &error))?;
     // The layers would take dots and brackets in a quoted key for a path.
-    let odd = table.keys().any(|key| key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
-    if odd {
-        return Err(problem(name(), "has a key at its top that is none; keys hold letters, digits, _ and - alone"));
+    let odd = |key: &&String| key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    if table.keys().any(|key| odd(&key)) {
+        return Err(ConfigProblem::new("the top level", "has a key that is none; keys hold letters, digits, _ and - alone"));
     }
     Ok(text)
 }
@@ -80,7 +57,7 @@ fn syntax(text: &str, error: &toml::de::Error) -> ConfigProblem {
     let before = text.get(..at).unwrap_or("");
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |tail| tail.chars().count()) + 1;
-    problem(format!("line {line}, column {column}"), format!("is not TOML: {}", error.message()))
+    ConfigProblem::new(format!("line {line}, column {column}"), format!("is not TOML: {}", error.message()))
 }
 
 /// The environment as a layer: path (`access.keys[0].secret`) → variable and value.
@@ -94,7 +71,9 @@ impl Variables {
             let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
             match path(rest) {
                 Some(path) => found.push((path, name.clone(), value.clone())),
-                None => problems.push(problem(name, "is no key; write levels as in BALANCE_GATEWAY__SERVER__LISTEN")),
+                None => {
+                    problems.push(ConfigProblem::new(name, "is no key; write levels as in BALANCE_GATEWAY__SERVER__LISTEN"))
+                }
             }
         }
         found.sort();
@@ -103,7 +82,7 @@ impl Variables {
             let (outer, inner) = (&pair[0], &pair[1]);
             let inside = inner.0.strip_prefix(&outer.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
             if inside {
-                problems.push(problem(&inner.1, format!("sets what {} sets too; keep one of them", outer.1)));
+                problems.push(ConfigProblem::new(&inner.1, format!("sets what {} sets too; keep one of them", outer.1)));
             }
         }
         Self(found)

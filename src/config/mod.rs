@@ -4,6 +4,7 @@
 
 mod accounts;
 mod error;
+mod file;
 mod layers;
 mod node;
 mod otlp;
@@ -70,9 +71,27 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         venues: &'static [Venue],
     ) -> Result<Self, ConfigErrors> {
+        Self::of(file, file.map_or_else(|| Ok(String::new()), file::text), env, venues)
+    }
+
+    /// The same for a file that is in use, where nobody should fall for one that is being written at this moment: blocks until it has lain
+    /// still for a tenth of a second.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; also a file that holds no key at all, and one that changes for longer than two seconds.
+    pub fn load_again(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        Self::of(file, file.map_or_else(|| Ok(String::new()), file::settled_text), env, VENUES)
+    }
+
+    fn of(
+        file: Option<&Path>,
+        text: file::Text,
+        env: impl IntoIterator<Item = (String, String)>,
+        venues: &'static [Venue],
+    ) -> Result<Self, ConfigErrors> {
         let env: BTreeMap<String, String> = env.into_iter().collect();
         let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
-        let root = layers::read(file, &env).map_err(fail)?;
+        let root = layers::read(text, &env).map_err(fail)?;
         let reader = Reader::new(env);
         let mut config = Self::read(&reader, root, venues);
         config.file = file.map(Path::to_path_buf);
@@ -126,7 +145,8 @@ impl AdminDoor {
     pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         let env: BTreeMap<String, String> = env.into_iter().collect();
         let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
-        let root = layers::read(file, &env).map_err(fail)?;
+        let text = file.map_or_else(|| Ok(String::new()), file::text);
+        let root = layers::read(text, &env).map_err(fail)?;
         let reader = Reader::new(env);
         let server = reader.root(root).section("server");
         let (listen, cert_file) = server.map(sections::admin_door).unwrap_or_default();

@@ -36,7 +36,7 @@ impl Reader {
     }
 
     pub(super) fn problem(&self, key: impl Into<String>, message: impl Into<String>) {
-        self.problems.borrow_mut().push(ConfigProblem { key: key.into(), message: message.into() });
+        self.problems.borrow_mut().push(ConfigProblem::new(key, message));
     }
 
     pub(super) fn has_problems(&self) -> bool {

@@ -31,7 +31,7 @@ pub trait Operator: Send + Sync + 'static {
     fn resync(&self, account: &str) -> bool;
     /// Starts the drain, as a stop signal does.
     fn drain(&self);
-    /// Reads the configuration again.
+    /// Reads the configuration again. Reads files and waits for them: not for the event loop.
     ///
     /// # Errors
     /// What is wrong with it; nothing was changed.
@@ -126,10 +126,14 @@ async fn metrics(State(operator): Op) -> Response {
 }
 
 async fn reload(State(operator): Op, headers: HeaderMap) -> Response {
-    act(&operator, &headers, |operator| match operator.reload() {
-        Ok(text) => json_answer(json!({ "reloaded": true, "text": text }).to_string()),
-        Err(text) => problem(StatusCode::UNPROCESSABLE_ENTITY, "CONFIGURATION", &text),
-    })
+    if let Err(refusal) = allow(&operator, &headers) {
+        return *refusal;
+    }
+    match tokio::task::spawn_blocking(move || operator.reload()).await {
+        Ok(Ok(text)) => json_answer(json!({ "reloaded": true, "text": text }).to_string()),
+        Ok(Err(text)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "CONFIGURATION", &text),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the reload did not end; see the log"),
+    }
 }
 
 async fn drain(State(operator): Op, headers: HeaderMap) -> Response {

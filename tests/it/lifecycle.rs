@@ -95,6 +95,24 @@ async fn a_reload_with_other_credentials_reconnects_that_account_alone() {
     client.settle_book("bfx-main", || world.sims[1].book("bfx-main").unwrap()).await;
 }
 
+/// Who edits a file in place empties it first.
+#[tokio::test]
+async fn a_reload_does_not_fall_for_a_file_that_was_only_emptied() {
+    let world = World::of(given("moonbase")).await;
+    let mut client = world.client("alice").await;
+    client.subscribe(json!({})).await;
+    let whole = std::fs::read_to_string(&world.path).unwrap();
+    for none in ["", "# to be written\n"] {
+        std::fs::write(&world.path, none).unwrap();
+        let (status, body) = world.act("/admin/reload", Some(OPERATOR)).await;
+        assert!(status == 422 && body.contains("no key"), "{status} {body}");
+    }
+    std::fs::write(&world.path, &whole).unwrap();
+    assert_eq!(world.act("/admin/reload", Some(OPERATOR)).await.0, 200);
+    world.set("1000004", "ETH", "8.5");
+    client.settle_book("moon-main", || world.sim().book("moon-main").unwrap()).await;
+}
+
 #[tokio::test]
 async fn a_broken_file_changes_nothing_and_is_reported() {
     let world = World::of(given("moonbase")).await;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::gateway::{Account, Gateway, token};
 use super::truth::brief;
 use super::view::{View, is_zero};
+use super::witness::Seen;
 
 /// Frames one write of the session may hold, at most: a snapshot in parts and the answers to a burst of requests.
 const MAX_WRITE: usize = 64;
@@ -316,9 +317,13 @@ impl Client {
         }
         for (account, up) in accounts.iter().zip(&gateway.upstreams) {
             let name = [account.venue.name.to_owned(), account.spec.id.to_string()];
-            let (Some(held), Some((record, rows))) = (self.view.accounts.get(&name), gateway.history.at(up.idx, *gsn)) else {
+            let (Some(held), Some(seen)) = (self.view.accounts.get(&name), gateway.history.at(up.idx, *gsn)) else {
                 continue;
             };
+            let Seen { record, complete, rows } = seen;
+            if self.view.complete && !complete {
+                return Err(format!("at gsn {gsn} the client held all for complete, and {} was not", name[1]));
+            }
             if held["state"] != record.state.as_str() {
                 return Err(format!(
                     "at gsn {gsn} the client held {} as {}, it was {:?}",

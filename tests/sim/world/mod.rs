@@ -16,6 +16,9 @@
 //!   lags) is believed where nothing was proven; it never excuses a row of an account that was.
 //! - **Recent.** In a `live` account (not in a `degraded` one: its reason says that comparing fails), a `live` row shows a holding that the
 //!   book had within the last [`World::recent_ms`], whatever was lost: liveness bound, reconcile period and the second opinion.
+//! - **Nothing lacks.** What holds of a `live` row holds of a row that is not there: an account that is `live`, or that a reader is told is
+//!   complete, lacks no asset of which the venue has told on this connection that it is held, nor one that was held all the time that
+//!   *recent* gives. No row stands for zero there.
 //! - **Nothing invented.** Every row, stale ones too, shows a holding that the book once had.
 //! - **Readers.** Each client builds its picture by the published rules alone (`view.rs`). `gsn` grows, `prev` chains, parts come together,
 //!   nothing precedes `subscribed`, no frame names an account outside the client's right. After each frame a client's picture is exactly the

@@ -88,6 +88,24 @@ impl Log {
         }
     }
 
+    /// Every key without a row, of which something was held at some time. Rows come in the order of their keys.
+    pub fn without_row<'a>(&'a self, rows: &'a [std::sync::Arc<Balance>]) -> impl Iterator<Item = &'a Key> {
+        let mut rows = rows.iter().map(|row| (&row.wallet, &row.asset)).peekable();
+        self.keys.keys().filter(move |key| {
+            let wanted = (&key.0, &key.1);
+            while rows.next_if(|row| *row < wanted).is_some() {}
+            rows.peek() != Some(&wanted)
+        })
+    }
+
+    /// Was nothing held of the key at some version from `low` to `high`?
+    pub fn allows_none(&self, key: &Key, low: u64, high: u64) -> bool {
+        let entries = self.keys.get(key).map_or(&[][..], Vec::as_slice);
+        let before = entries.iter().rfind(|entry| entry.version <= low && !entry.passing);
+        let mut later = entries.iter().filter(|entry| entry.version > low && entry.version <= high);
+        before.is_none_or(|entry| entry.held.holding.is_zero()) || later.any(|entry| entry.held.holding.is_zero())
+    }
+
     /// What is held now.
     fn latest(&self) -> impl Iterator<Item = (&Key, &Held)> {
         self.keys.iter().filter_map(|(key, entries)| Some((key, &entries.last()?.held)))

@@ -367,8 +367,10 @@ impl Stream {
             out.malformed(format!("ws: {error}"));
         }
         if unreadable.nameless {
+            let text = "the venue's list of wallets holds a row that cannot be read";
+            out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
             out.event(VenueEvent::Rows(updates));
-            return;
+            return self.reconcile_soon(now);
         }
         out.event(VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Account, rows: updates }));
         if !matches!(self.phase, Phase::Maintenance(_)) {
@@ -468,6 +470,8 @@ impl Stream {
         }
         if let Some(error) = unreadable.first {
             out.malformed(format!("REST wallets: {error}"));
+            let text = "the venue's REST answer holds a row that cannot be read, so it was not compared";
+            out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
         }
         let absence = if unreadable.first.is_none() { Absence::Zero } else { Absence::Nothing };
         self.asked = listing.sent;

@@ -377,8 +377,20 @@ impl P99Session {
         self.close(out, class, reason, text);
     }
 
+    /// The rows, and the names of what is held and no row can show.
+    fn without_nameless(rows: Vec<Row>, out: &mut Out) -> (Vec<Row>, Vec<Name>) {
+        let (nameless, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_nameless);
+        if !nameless.is_empty() {
+            out.malformed("token: no name of 1 to 128 characters");
+        }
+        (rows, nameless.into_iter().filter(|row| !row.is_zero()).map(|row| row.token).collect())
+    }
+
     /// 5.
     fn on_push(&mut self, now: Now, row: Row, out: &mut Out) {
+        let (rows, nameless) = Self::without_nameless(vec![row], out);
+        lacks(nameless, out);
+        let Some(row) = rows.into_iter().next() else { return };
         if let Some(ts) = row.ts {
             let room = self.last_ts.len() < MAX_ROWS;
             match self.last_ts.get_mut(&row.token) {
@@ -518,8 +530,10 @@ impl P99Session {
         }
         match rest::read(reply, asking.by_token) {
             Ok(rows) => {
+                let (rows, nameless) = Self::without_nameless(rows, out);
                 self.judge_suspects(&asking.settles, &rows);
                 self.on_rows(now, asking, rows.into_iter().map(Row::update).collect(), out);
+                lacks(nameless, out);
             }
             Err(failure) => {
                 self.unsettle(asking.settles);
@@ -581,7 +595,14 @@ impl P99Session {
 
     fn on_failure(&mut self, now: Now, failure: &Failure, out: &mut Out) {
         match &failure.kind {
-            Kind::Unreadable(error) => out.malformed(format!("GET /spot/balances: {error}")),
+            Kind::Unreadable(error) => {
+                out.malformed(format!("GET /spot/balances: {error}"));
+                if self.phase == Phase::Live && matches!(error, WireError::Field(_) | WireError::TooMany) {
+                    // It may be of a token that the stream never told of.
+                    let text = "REST lists a row that cannot be read, or more rows than can be taken";
+                    out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
+                }
+            }
             Kind::Limited => self.account.host.lock().calls_overrun(now.mono),
             Kind::Busy | Kind::Plain => {}
         }
@@ -655,5 +676,12 @@ impl P99Session {
                 self.close(out, ErrorClass::Protocol, ReasonCode::ProtocolError, "REST gave something else than a listen key");
             }
         }
+    }
+}
+
+/// Tells the store that these are held and no row shows them.
+fn lacks(assets: Vec<Name>, out: &mut Out) {
+    if !assets.is_empty() {
+        out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets });
     }
 }

@@ -42,6 +42,7 @@ pub(super) enum Incoming<'a> {
 /// One token's balance. Whole: a push replaces the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
+    /// Of any length: see [`Row::is_nameless`].
     pub token: Name,
     pub available: Amount,
     pub frozen: Amount,
@@ -50,6 +51,16 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Is this no name that a row can have?
+    pub fn is_nameless(&self) -> bool {
+        self.token.is_empty() || self.token.chars().count() > MAX_ASSET_CHARS
+    }
+
+    /// Does it say that nothing is held?
+    pub fn is_zero(&self) -> bool {
+        self.available.is_zero() && self.frozen.is_zero()
+    }
+
     /// The row in the gateway's words. The total is `available + frozen`: the venue's pages define the two as the free and the
     /// reserved part of one balance.
     pub fn update(self) -> RowUpdate {
@@ -198,8 +209,7 @@ fn row(raw: &RawRow<'_>) -> Result<Row, &'static str> {
 }
 
 fn token(raw: Option<&RawValue>) -> Option<Name> {
-    let text = string(raw)?;
-    (!text.is_empty() && text.chars().count() <= MAX_ASSET_CHARS).then(|| Name::from(&*text))
+    string(raw).map(|text| Name::from(&*text))
 }
 
 /// A JSON string's text, copied only where it holds an escape. `None`: absent, or no string.

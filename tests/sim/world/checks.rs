@@ -3,9 +3,9 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use balance_gateway::model::{AccountState, Channel, Filter, Mono, RowState};
+use balance_gateway::model::{AccountState, Channel, Filter, Mono, ReasonCode, RowState};
 
-use super::gateway::{MAX_ORDERS, MAX_ROWS, Upstream};
+use super::gateway::{MAX_ORDERS, Upstream};
 use super::net::Pipe;
 use super::witness::Seen;
 use super::{World, truth};
@@ -31,7 +31,8 @@ impl World {
         let gsn = self.gateway.store.gsn();
         let committed = gsn != std::mem::replace(&mut self.seen, gsn);
         for nth in 0..self.clients.len() {
-            let (hash, now, trace) = (&mut self.hash, self.now, self.trace);
+            let now = self.here();
+            let (hash, trace) = (&mut self.hash, self.trace);
             let mut note = |text: &str| {
                 hash.write(text.as_bytes());
                 if trace {
@@ -102,6 +103,9 @@ impl World {
     }
 
     fn check_rows(&mut self, nth: usize, gsn: u64) {
+        if self.accounts[nth].is_removed {
+            return; // whether anybody is still told of it, `hidden` tells
+        }
         let upstream = &self.gateway.upstreams[nth];
         let side = &self.sides[self.accounts[nth].side];
         let Some(Seen { record, complete, rows }) = self.gateway.history.at(upstream.idx, gsn) else { return };
@@ -146,7 +150,7 @@ impl World {
                 is_old.then(|| format!("a live account lacks {key:?}, which was held all the last {recent_ms} ms"))
             });
         }
-        if rows.len() > MAX_ROWS.min(side.log.keys()) {
+        if rows.len() > self.max_rows.min(side.log.keys()) {
             why = Some(format!("{} rows, of {} ever held", rows.len(), side.log.keys()));
         }
         let orders = self.gateway.store.changes_since(0, &[upstream.idx], &Filter::default(), Channel::Orders).orders.len();
@@ -175,14 +179,18 @@ impl World {
         let side = &self.sides[self.accounts[nth].side];
         let record = self.gateway.store.record(self.gateway.upstreams[nth].idx)?;
         let id = &self.accounts[nth].spec.id;
-        if record.state != AccountState::Live {
+        // With more held than it may have rows, it shows a part, and says so.
+        let limited = record.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::RowLimit);
+        let is_part = self.max_rows < side.log.keys() && record.state == AccountState::Degraded && limited;
+        if record.state != AccountState::Live && !is_part {
             return Some(format!("{id} is {:?}: {:?}", record.state, record.reason));
         }
         let rows = self.gateway.rows(nth);
         if let Some(row) = rows.iter().find(|row| row.state != RowState::Live) {
             return Some(format!("{id}: a row is not live: {}", truth::brief(row)));
         }
-        let found = truth::differences(&rows, &side.log, self.knows[self.accounts[nth].side]);
+        let mut found = truth::differences(&rows, &side.log, self.knows[self.accounts[nth].side]);
+        found.retain(|difference| !(is_part && difference.ends_with(truth::NO_ROW)));
         found.first().map(|difference| format!("{id}: {difference}"))
     }
 

@@ -150,6 +150,10 @@ pub struct World {
     /// [`World::settle`] looks after each event instead of each second.
     pub precise: bool,
     pub recent_ms: u64,
+    /// Most rows the gateway keeps of one account.
+    pub max_rows: usize,
+    /// How far the gateway's wall clock is off.
+    pub off_ms: i64,
     knows: Vec<[bool; 3]>,
     access: Arc<ArcSwap<Access>>,
     queue: BinaryHeap<Reverse<Queued>>,
@@ -182,7 +186,8 @@ impl World {
                     wallets: sample.wallets.clone(),
                     options: Options::new(wish.options.clone()),
                 };
-                accounts.push(Account { spec, venue: wish.venue, side: nth, owners: owners.clone() });
+                let owners = owners.clone();
+                accounts.push(Account { spec, venue: wish.venue, side: nth, owners, is_removed: false });
             }
             let market = Market::new(&id, sample.markets, rng.u64(..));
             let sim = (wish.venue.simulate)(SimSetup { accounts: vec![sample.account], seed: rng.u64(..) });
@@ -191,7 +196,7 @@ impl World {
             sides.push(side);
         }
         let access = gateway::access();
-        let gateway = Gateway::start(0, &accounts, &access, rng.u64(..), now);
+        let gateway = Gateway::start(0, &accounts, &access, gateway::MAX_ROWS, rng.u64(..), now);
         let bound = venues.iter().map(|wish| wish.venue.liveness_bound_ms).max().unwrap_or(0);
         let mut world = Self {
             now,
@@ -206,6 +211,8 @@ impl World {
             trace: false,
             precise: false,
             recent_ms: bound + RECONCILE_MS,
+            max_rows: gateway::MAX_ROWS,
+            off_ms: 0,
             access,
             queue: BinaryHeap::new(),
             serial: 0,

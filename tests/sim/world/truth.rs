@@ -138,6 +138,9 @@ pub fn known(row: &Balance) -> [bool; 3] {
     [row.total.is_some(), row.available.is_some(), row.locked.is_some()]
 }
 
+/// How a difference ends that is a row's lack.
+pub const NO_ROW: &str = "and has no row";
+
 /// Where the rows differ from what is held now. Each row that holds something must give the numbers in `knows`.
 pub fn differences(rows: &[std::sync::Arc<Balance>], log: &Log, knows: [bool; 3]) -> Vec<String> {
     let mut found = Vec::new();
@@ -147,7 +150,7 @@ pub fn differences(rows: &[std::sync::Arc<Balance>], log: &Log, knows: [bool; 3]
             Some(row) if !row.is_zero() && known(row).iter().zip(knows).any(|(known, wanted)| wanted && !known) => {
                 found.push(format!("{key:?} is not wholly known: {}", brief(row)));
             }
-            None if !held.holding.is_zero() => found.push(format!("{key:?} holds {:?} and has no row", held.holding)),
+            None if !held.holding.is_zero() => found.push(format!("{key:?} holds {:?} {NO_ROW}", held.holding)),
             _ => {}
         }
     }

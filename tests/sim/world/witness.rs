@@ -20,7 +20,7 @@ pub struct Witness(Arc<Reader>);
 
 struct Reader {
     store: Arc<Store>,
-    accounts: Vec<AccountIdx>,
+    accounts: Mutex<Vec<AccountIdx>>,
     bell: Arc<Notify>,
     state: Mutex<State>,
 }
@@ -43,12 +43,13 @@ struct State {
 impl Reader {
     fn read(&self) {
         let mut state = self.state.lock().expect("no reading panics");
-        let changes = self.store.changes_since(state.cursor, &self.accounts, &Filter::default(), Channel::Balances);
+        let accounts = self.accounts.lock().expect("no reading panics");
+        let changes = self.store.changes_since(state.cursor, &accounts, &Filter::default(), Channel::Balances);
         if changes.cut > state.cursor {
             state.cursor = changes.cut;
             // Nobody writes meanwhile: a world has one thread.
             let alone = |idx| self.store.changes_since(changes.cut, &[idx], &Filter::default(), Channel::Balances).complete;
-            let complete = self.accounts.iter().map(|idx| (*idx, alone(*idx))).collect();
+            let complete = accounts.iter().map(|idx| (*idx, alone(*idx))).collect();
             state.cuts.push(Cut { changes, complete });
         }
     }
@@ -82,11 +83,21 @@ impl Wake for Reader {
 
 impl Witness {
     pub fn new(store: &Arc<Store>, accounts: Vec<AccountIdx>) -> Self {
+        let accounts = Mutex::new(accounts);
         let reader = Reader { store: Arc::clone(store), accounts, bell: store.bell(), state: Mutex::default() };
         let reader = Arc::new(reader);
         reader.read();
         reader.wait();
         Self(reader)
+    }
+
+    /// Reads this account, too: it is new.
+    pub fn follow(&self, idx: AccountIdx) {
+        self.0.accounts.lock().expect("no reading panics").push(idx);
+        // The bell has rung for it, when nobody knew it.
+        let changes = self.0.store.changes_since(0, &[idx], &Filter::default(), Channel::Balances);
+        let complete = vec![(idx, changes.complete)];
+        self.0.state.lock().expect("no reading panics").cuts.push(Cut { changes, complete });
     }
 
     /// Everything read since the last time, in order.

@@ -285,13 +285,14 @@ struct Peer(std::net::TcpStream, Vec<u8>);
 
 impl Peer {
     /// The gateway's side, and the client's.
-    fn pair() -> (Stream, Self) {
+    fn pair(runtime: &tokio::runtime::Runtime) -> (Stream, Self) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         peer.set_nonblocking(true).unwrap();
         let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+        runtime.block_on(socket.writable()).unwrap(); // it stays so: little is written
         (Stream::plain(Socket::new(socket), ()), Self(peer, Vec::new()))
     }
 
@@ -317,11 +318,11 @@ fn masked(text: &str) -> Bytes {
 fn a_connection_woken_while_its_own_task_holds_it_is_told_the_last_commit() {
     let alice = alice();
     // Sockets and timers want a runtime to be registered with. Nobody drives it: no socket becomes readable, and no time passes.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _entered = runtime.enter();
+    let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    let (registered, _entered) = (Arc::clone(&runtime), runtime.enter());
     check(move || {
         let gateway = Gateway::new(&alice);
-        let (stream, mut peer) = Peer::pair();
+        let (stream, mut peer) = Peer::pair(&registered);
         let line = Line { stream, read: masked(SUBSCRIBE), waiting: None };
         let identity = Some(gateway.identity.clone());
         // The real connection: its task answers the request and looks for news, while the hub wakes it for the commits.

@@ -12,8 +12,8 @@ pub enum VenueEvent {
     /// Whole or partial rows pushed by the venue.
     Rows(Vec<RowUpdate>),
     /// Rows that can no longer be called proven (named by something that may be a partial list, or by a suspicious message).
-    /// They read `stale` until a later statement covers them. No `assets`: every row of the wallet. Where an asset has no row, or a name
-    /// that no row can have, the account is `degraded` and not complete until a whole list of its wallet is read.
+    /// They read `stale` until a later statement covers them. No `assets`: every row of the wallet. Where an asset has no row, or one without
+    /// a total, or a name that no row can have, the account is `degraded` and not complete until a whole list of its wallet is read.
     Unproven { wallet: Name, assets: Vec<Name> },
     /// Everything the account holds is known in this connection: rows may now be `live`.
     Synced,
@@ -103,6 +103,11 @@ impl RowUpdate {
             cause: None,
             extra: None,
         }
+    }
+
+    /// Does it name the row without saying anything of it? Where a list does so, it holds what could not be read.
+    pub fn is_silent(&self) -> bool {
+        [&self.total, &self.available, &self.locked].into_iter().all(|field| *field == Field::Keep)
     }
 }
 

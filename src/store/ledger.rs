@@ -481,17 +481,25 @@ impl Ledger {
         } else {
             assets.iter().filter_map(|asset| self.balances.find((wallet, asset))).collect()
         };
-        if slots.len() < assets.len() {
-            let text = "the venue told of an asset in words that could not be read or believed, and no row shows it";
-            self.omitted.note(Some(&wallet.into()), Reason::new(ReasonCode::ProtocolError, text), c.now.mono);
-            self.refresh_state(c);
+        let shown = slots.iter().filter(|slot| self.balances.row(**slot).total.is_some()).count();
+        if shown < assets.len() {
+            self.lacks(c, &wallet.into());
         }
-        for slot in slots {
-            let generation = self.generation;
-            let note = self.balances.note_mut(slot);
-            (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
-            self.restate_row(c, slot);
-        }
+        slots.into_iter().for_each(|slot| self.unprove_row(c, slot));
+    }
+
+    fn unprove_row(&mut self, c: &mut Commit, slot: u32) {
+        let generation = self.generation;
+        let note = self.balances.note_mut(slot);
+        (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
+        self.restate_row(c, slot);
+    }
+
+    /// Something is held in the wallet, and no row says how much.
+    fn lacks(&mut self, c: &mut Commit, wallet: &Name) {
+        let text = "the venue told of an asset in words that could not be read or believed, and nothing else is known of it";
+        self.omitted.note(Some(wallet), Reason::new(ReasonCode::ProtocolError, text), c.now.mono);
+        self.refresh_state(c);
     }
 
     fn drifted(&mut self, c: &mut Commit) {
@@ -506,13 +514,15 @@ impl Ledger {
 
     /// Holds a REST answer against the rows. A row that differs is doubted (and reads `stale`); a second answer that says the same
     /// corrects it, one that agrees with the row clears it. A row of which something suspicious was said awaits two answers that
-    /// agree with each other: a single one may lag behind what could not be read. Rows pushed since the request left are not touched.
+    /// agree with each other: a single one may lag behind what could not be read. One that the answer lists without saying anything of it
+    /// loses its proof. Rows pushed since the request left are not touched.
     fn reconcile(&mut self, c: &mut Commit, reconcile: Reconcile) -> Verdict {
         let asked = Freshness::Asked { sent: reconcile.sent };
         let is_whole = reconcile.absence == Absence::Zero && !c.omitted;
         c.settled |= is_whole && self.omitted.settle(&reconcile.scope, asked);
         let mut verdict = Verdict::default();
         let mut listed = vec![false; self.balances.len()];
+        let mut is_read = true;
         for update in reconcile.rows {
             let found = self.balances.find((&update.wallet, &update.asset));
             if let Some(place) = found.and_then(|slot| listed.get_mut(slot as usize)) {
@@ -520,6 +530,10 @@ impl Ledger {
             }
             match found {
                 Some(slot) if self.is_newer(slot, asked) => {}
+                _ if update.is_silent() => {
+                    is_read = false;
+                    self.unprove(c, &update.wallet, std::slice::from_ref(&update.asset));
+                }
                 Some(slot) => self.compare(c, slot, update, &mut verdict),
                 None => self.discover(c, update, &mut verdict),
             }
@@ -535,7 +549,7 @@ impl Ledger {
                 }
             }
         }
-        if verdict.doubted == 0 {
+        if verdict.doubted == 0 && is_read {
             self.confirm(c);
         }
         verdict

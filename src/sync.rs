@@ -1,4 +1,5 @@
-//! The lock and the bell that threads share in the store and the hub, so that `tests/model` can try their interleavings.
+//! The lock and the bell that threads share in the store, the hub and a client's connection, so that `tests/model` can try their
+//! interleavings.
 //!
 //! They are `parking_lot`'s and `tokio`'s own; only a build with the feature `model` puts the model checker's in their place. What is
 //! not shared between a commit, a reader and the one who wakes has no need of them.
@@ -30,6 +31,10 @@ mod model {
 
         pub fn lock(&self) -> shuttle::sync::MutexGuard<'_, T> {
             self.0.lock().expect("the checker stops at the first panic")
+        }
+
+        pub fn try_lock(&self) -> Option<shuttle::sync::MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
         }
     }
 

@@ -25,8 +25,8 @@ pub struct Identity {
     pub token_id: Option<String>,
     /// The accounts claim. `None`: the token has none, and ownership decides. An empty list sees nothing.
     pub accounts: Option<Vec<Pattern>>,
-    /// The configured key that signed the token. `None`: a published one did.
-    pub signed_by: Option<KeyMark>,
+    /// The key that signed the token.
+    pub signed_by: KeyMark,
 }
 
 impl Identity {

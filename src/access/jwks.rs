@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 
 use super::MAX_KEYS;
-use super::keys::{Key, P256_BYTES, P384_BYTES, is_short_rsa};
+use super::keys::{Key, KeyMark, P256_BYTES, P384_BYTES, is_short_rsa};
 use crate::model::Mono;
 
 /// The largest document read. The large identity services publish 2 to 12 KiB.
@@ -96,8 +96,9 @@ fn key(jwk: &Jwk) -> Option<Key> {
         AlgorithmParameters::EllipticCurve(_) => bytes == P384_BYTES,
         _ => true,
     };
+    let mark = KeyMark::published(algorithm, &serde_json::to_string(&jwk.algorithm).ok()?);
     let kid = common.key_id.clone().filter(|kid| !kid.is_empty());
-    sound.then_some(Key { algorithm, kid, decoding, mark: None })
+    sound.then_some(Key { algorithm, kid, decoding, mark })
 }
 
 /// The key's one algorithm: its `alg`, where that goes with its kind, or else the one its kind implies. A symmetric key (`oct`) has none
@@ -159,6 +160,16 @@ impl KeySet {
     /// Was a good document ever read?
     pub fn is_loaded(&self) -> bool {
         self.state.lock().loaded
+    }
+
+    /// Does the last good document hold this key? Before the first nobody knows.
+    pub(super) fn holds(&self, mark: KeyMark) -> bool {
+        self.keys.load().iter().any(|key| key.mark == mark) || !self.is_loaded()
+    }
+
+    /// Which keys are known now, in the order of the document.
+    pub fn marks(&self) -> Vec<KeyMark> {
+        self.keys.load().iter().map(|key| key.mark).collect()
     }
 
     /// The keys known now.

@@ -30,13 +30,16 @@ pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
     pub(super) decoding: DecodingKey,
-    /// `None`: the issuer publishes it.
-    pub(super) mark: Option<KeyMark>,
+    pub(super) mark: KeyMark,
 }
 
-/// Which configured key it is: equal for the same key under another `kid` or another configuration. Shows nothing of the key.
+/// Which key it is: equal for the same key under another `kid`, in another configuration or document. Shows nothing of the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct KeyMark(u64);
+pub struct KeyMark {
+    hash: u64,
+    /// The issuer publishes it.
+    pub(super) is_published: bool,
+}
 
 impl KeyMark {
     /// The key is the operator's, so nobody looks for a second one of the same hash.
@@ -46,7 +49,14 @@ impl KeyMark {
         for text in [&config.secret, &config.public_key].into_iter().flatten() {
             text.expose_secret().hash(&mut hasher);
         }
-        Self(hasher.finish())
+        Self { hash: hasher.finish(), is_published: false }
+    }
+
+    /// The mark of a published key. The issuer's keys are its own, too.
+    pub(super) fn published(algorithm: Algorithm, parameters: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (format!("{algorithm:?}"), parameters).hash(&mut hasher);
+        Self { hash: hasher.finish(), is_published: true }
     }
 }
 
@@ -95,7 +105,7 @@ fn read(config: &KeyConfig) -> Result<Key, (&'static str, String)> {
             return Err(("secret", format!("has no use with {}; remove it", config.algorithm)));
         }
     };
-    Ok(Key { algorithm, kid: config.kid.clone(), decoding, mark: Some(KeyMark::of(config)) })
+    Ok(Key { algorithm, kid: config.kid.clone(), decoding, mark: KeyMark::of(config) })
 }
 
 fn symmetric(secret: &SecretString) -> Result<DecodingKey, (&'static str, String)> {

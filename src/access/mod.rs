@@ -190,11 +190,16 @@ impl Access {
         self.jwks.as_ref()
     }
 
-    /// Was the token behind this identity revoked since, or the configured key taken away that signed it? A published key that is no
-    /// longer published takes nothing away: an issuer's faulty document must not throw everybody out.
+    /// Was the token behind this identity revoked since, or the key withdrawn that signed it? A configured key is withdrawn by a
+    /// configuration without it, a published one by a good document without it; a document that cannot be had or read withdraws none.
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        let gone = identity.signed_by.is_some_and(|mark| self.keys.iter().all(|key| key.mark != Some(mark)));
-        gone || self.revocations.covers(identity)
+        let mark = identity.signed_by;
+        let holds = if mark.is_published {
+            self.jwks.as_ref().is_some_and(|jwks| jwks.holds(mark))
+        } else {
+            self.keys.iter().any(|key| key.mark == mark)
+        };
+        !holds || self.revocations.covers(identity)
     }
 
     /// What was revoked.

@@ -24,7 +24,7 @@ const MAX_IAT_AHEAD_MS: i64 = 300_000;
 const MAX_DATE_SECONDS: i64 = 253_402_300_799;
 
 /// The claims of a token that one of the keys signed, and which. Times, issuer and audience are not judged yet.
-pub(super) fn claims(keys: &[&Key], token: &str) -> Result<(Claims, Option<KeyMark>), AuthError> {
+pub(super) fn claims(keys: &[&Key], token: &str) -> Result<(Claims, KeyMark), AuthError> {
     let header = decode_header(token).map_err(|error| match error.kind() {
         // A JSON object of the wrong shape: in practice an `alg` that is missing, `none` or unknown.
         ErrorKind::Json(json) if json.is_data() => AuthError::Algorithm,
@@ -64,7 +64,7 @@ pub(super) fn publishable(token: &str) -> Option<Option<String>> {
 
 impl Access {
     /// Issuer and audience come before the times: a renewal does not mend them.
-    pub(super) fn judge(&self, claims: &Claims, signed_by: Option<KeyMark>, now: UnixMs) -> Result<Identity, AuthError> {
+    pub(super) fn judge(&self, claims: &Claims, signed_by: KeyMark, now: UnixMs) -> Result<Identity, AuthError> {
         if let Some(issuer) = &self.issuer
             && claims.get("iss").and_then(Value::as_str) != Some(issuer)
         {

@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{FETCH_TIMEOUT, JwksSource, KeySet, MAX_JWKS_BYTES};
+use crate::hub::Hub;
 use crate::metrics::{Metrics, ResultLabels};
 use crate::runtime::{Backoff, Clock};
 
@@ -33,17 +34,19 @@ enum FetchError {
     File(std::io::ErrorKind),
 }
 
-/// Keeps `keys` fresh until `stop`.
+/// Keeps `keys` fresh until `stop`. Where they change, who is connected is looked at again: a withdrawn key may have signed its token.
 pub(super) async fn run(
     keys: Arc<KeySet>,
     clock: Clock,
     http: reqwest::Client,
     metrics: Arc<Metrics>,
+    hub: Arc<Hub>,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::new(RETRY_MS.0, RETRY_MS.1);
     let mut rng = fastrand::Rng::new();
     let mut well = true;
+    let mut known = keys.marks();
     loop {
         keys.begin(clock.now().mono);
         let fetched = tokio::select! {
@@ -56,6 +59,10 @@ pub(super) async fn run(
             (Ok(_), Err(error)) => Some(error.to_string()),
             (Ok(_), Ok(())) => None,
         };
+        let before = std::mem::replace(&mut known, keys.marks());
+        if known != before {
+            hub.wake_all();
+        }
         metrics.jwks_fetches.get_or_create(&ResultLabels { result: if problem.is_none() { "ok" } else { "failed" } }).inc();
         metrics.jwks_keys.set(keys.len() as i64);
         match (&problem, well) {

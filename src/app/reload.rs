@@ -87,7 +87,7 @@ impl Gateway {
         let stop = self.core.stop_token().child_token();
         std::mem::replace(&mut *self.fetching.lock(), CancellationToken::clone(&stop)).cancel();
         let Some(jwks) = self.access.load().jwks().cloned() else { return };
-        let run = keys::run(jwks, self.clock, self.net.http.clone(), Arc::clone(&self.metrics), stop);
+        let run = keys::run(jwks, self.clock, self.net.http.clone(), Arc::clone(&self.metrics), Arc::clone(&self.hub), stop);
         self.core.spawn("issuer's keys", Policy::Detached, run);
     }
 

@@ -13,9 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -29,6 +27,7 @@ use crate::metrics::traces::Open;
 use crate::model::{Mono, Now};
 use crate::protocol::{CloseCode, WireText, wire_frame};
 use crate::runtime::Clock;
+use crate::sync::{Mutex, Notify};
 
 /// For the conformance suite, which talks to an echo.
 const ECHO: bool = cfg!(feature = "echo");

@@ -12,7 +12,8 @@ pub enum VenueEvent {
     /// Whole or partial rows pushed by the venue.
     Rows(Vec<RowUpdate>),
     /// Rows that can no longer be called proven (named by something that may be a partial list, or by a suspicious message).
-    /// They read `stale` until a later statement covers them. No `assets`: every row of the wallet.
+    /// They read `stale` until a later statement covers them. No `assets`: every row of the wallet. Where an asset has no row, or one without
+    /// a total, or a name that no row can have, the account is `degraded` and not complete until a whole list of its wallet is read.
     Unproven { wallet: Name, assets: Vec<Name> },
     /// Everything the account holds is known in this connection: rows may now be `live`.
     Synced,
@@ -26,8 +27,9 @@ pub enum VenueEvent {
     Facts(Facts),
     /// Order status, for `user:orders`.
     Orders(Vec<OrderUpdate>),
-    /// Part of a complete list could not be read. The account is `degraded` and not complete until a list is read whole; rows the
-    /// same message seems to lack read `stale` instead of zero. Comes before the [`VenueEvent::Snapshot`] it concerns.
+    /// Part of what the venue told could not be read, and nobody knows which row it was of. The account is `degraded` and not complete
+    /// until a list of all of it is read whole; rows that a list in the same message seems to lack read `stale` instead of zero. Comes
+    /// before the [`VenueEvent::Snapshot`] it concerns. Where at least the asset is known, [`VenueEvent::Unproven`] says more.
     Omitted(Reason),
     /// Whether nothing complete is known of some of the account's wallets: then the account is not complete.
     Partial(bool),
@@ -101,6 +103,11 @@ impl RowUpdate {
             cause: None,
             extra: None,
         }
+    }
+
+    /// Does it name the row without saying anything of it? Where a list does so, it holds what could not be read.
+    pub fn is_silent(&self) -> bool {
+        [&self.total, &self.available, &self.locked].into_iter().all(|field| *field == Field::Keep)
     }
 }
 

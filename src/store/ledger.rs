@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::merge::{differs, merge, number, same_numbers, withdraw, within, zero};
+use super::omissions::Omissions;
 use super::table::Table;
 use crate::model::{
     Absence, AccountKey, AccountPush, AccountRecord, AccountState, Amount, Balance, Cause, CauseKind, Facts, Field, Freshness,
@@ -27,11 +28,13 @@ pub(super) struct Commit {
     pub drift: u64,
     /// A row could not be read in the message at hand, so absence proves nothing.
     omitted: bool,
+    /// Something that was left out is left out no more, unless the rest of the message says otherwise.
+    settled: bool,
 }
 
 impl Commit {
     pub(super) fn new(gsn: u64, now: Now) -> Self {
-        Self { gsn, now, changed: false, drift: 0, omitted: false }
+        Self { gsn, now, changed: false, drift: 0, omitted: false, settled: false }
     }
 }
 
@@ -71,7 +74,7 @@ pub(super) struct Ledger {
     synced: bool,
     ever_synced: bool,
     duty: Option<Reason>,
-    omitted: Option<Reason>,
+    omitted: Omissions,
     /// Whole wallets are missing.
     partial: bool,
     max_rows: usize,
@@ -111,7 +114,7 @@ impl Ledger {
             synced: false,
             ever_synced: false,
             duty: None,
-            omitted: None,
+            omitted: Omissions::default(),
             partial: false,
             max_rows,
         }
@@ -119,7 +122,7 @@ impl Ledger {
 
     /// Everything the account holds is known, and nothing was left out.
     pub(super) fn is_complete(&self) -> bool {
-        self.record.state.is_proven() && self.omitted.is_none() && !self.partial
+        self.record.state.is_proven() && self.omitted.is_empty() && !self.partial
     }
 
     /// A connection is being made.
@@ -138,7 +141,7 @@ impl Ledger {
         self.connected = true;
         self.synced = false;
         self.duty = None;
-        self.omitted = None;
+        self.omitted.clear();
         self.partial = false;
         if self.record.state.is_proven() {
             // The end of the connection before was never told: what it proved is over all the same.
@@ -202,7 +205,7 @@ impl Ledger {
             }
             VenueEvent::Omitted(reason) => {
                 c.omitted = true;
-                self.omitted = Some(reason);
+                self.omitted.note(None, reason, c.now.mono);
                 self.refresh_state(c);
             }
             VenueEvent::Partial(partial) => self.partial = partial,
@@ -212,6 +215,13 @@ impl Ledger {
             VenueEvent::Alive | VenueEvent::Malformed { .. } => {}
         }
         None
+    }
+
+    /// The message is wholly taken in.
+    pub(super) fn finish(&mut self, c: &mut Commit) {
+        if c.settled {
+            self.refresh_state(c);
+        }
     }
 
     // ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -260,7 +270,7 @@ impl Ledger {
         if !self.synced {
             return;
         }
-        match self.omitted.clone().or_else(|| self.duty.clone()) {
+        match self.omitted.reason().cloned().or_else(|| self.duty.clone()) {
             Some(reason) => self.set_state(c, AccountState::Degraded, Some(reason)),
             None => self.set_state(c, AccountState::Live, None),
         }
@@ -379,7 +389,7 @@ impl Ledger {
         } else {
             return true;
         };
-        self.omitted = Some(reason);
+        self.omitted.note(Some(&update.wallet), reason, c.now.mono);
         self.refresh_state(c);
         false
     }
@@ -389,7 +399,7 @@ impl Ledger {
         let mut verdict = Verdict::default();
         let Snapshot { freshness, scope, rows } = snapshot;
         let settles = scope == Scope::Account && !c.omitted;
-        let omitted = if settles { self.omitted.take() } else { None };
+        c.settled |= !c.omitted && self.omitted.settle(&scope, freshness);
         // A list of some wallets in the stream is how a venue tells of changes; any other repeats what should be known.
         let audits = freshness != Freshness::Stream || scope == Scope::Account;
         let mut listed = vec![false; self.balances.len()];
@@ -421,9 +431,6 @@ impl Ledger {
                     self.vanish(c, slot, freshness, audits);
                 }
             }
-        }
-        if omitted.is_some() && self.omitted.is_none() {
-            self.refresh_state(c);
         }
         if settles && self.synced && verdict.doubted == 0 {
             self.confirm(c);
@@ -474,12 +481,25 @@ impl Ledger {
         } else {
             assets.iter().filter_map(|asset| self.balances.find((wallet, asset))).collect()
         };
-        for slot in slots {
-            let generation = self.generation;
-            let note = self.balances.note_mut(slot);
-            (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
-            self.restate_row(c, slot);
+        let shown = slots.iter().filter(|slot| self.balances.row(**slot).total.is_some()).count();
+        if shown < assets.len() {
+            self.lacks(c, &wallet.into());
         }
+        slots.into_iter().for_each(|slot| self.unprove_row(c, slot));
+    }
+
+    fn unprove_row(&mut self, c: &mut Commit, slot: u32) {
+        let generation = self.generation;
+        let note = self.balances.note_mut(slot);
+        (note.proven_in, note.suspect_in, note.doubt) = (0, generation, None);
+        self.restate_row(c, slot);
+    }
+
+    /// Something is held in the wallet, and no row says how much.
+    fn lacks(&mut self, c: &mut Commit, wallet: &Name) {
+        let text = "the venue told of an asset in words that could not be read or believed, and nothing else is known of it";
+        self.omitted.note(Some(wallet), Reason::new(ReasonCode::ProtocolError, text), c.now.mono);
+        self.refresh_state(c);
     }
 
     fn drifted(&mut self, c: &mut Commit) {
@@ -494,11 +514,15 @@ impl Ledger {
 
     /// Holds a REST answer against the rows. A row that differs is doubted (and reads `stale`); a second answer that says the same
     /// corrects it, one that agrees with the row clears it. A row of which something suspicious was said awaits two answers that
-    /// agree with each other: a single one may lag behind what could not be read. Rows pushed since the request left are not touched.
+    /// agree with each other: a single one may lag behind what could not be read. One that the answer lists without saying anything of it
+    /// loses its proof. Rows pushed since the request left are not touched.
     fn reconcile(&mut self, c: &mut Commit, reconcile: Reconcile) -> Verdict {
         let asked = Freshness::Asked { sent: reconcile.sent };
+        let is_whole = reconcile.absence == Absence::Zero && !c.omitted;
+        c.settled |= is_whole && self.omitted.settle(&reconcile.scope, asked);
         let mut verdict = Verdict::default();
         let mut listed = vec![false; self.balances.len()];
+        let mut is_read = true;
         for update in reconcile.rows {
             let found = self.balances.find((&update.wallet, &update.asset));
             if let Some(place) = found.and_then(|slot| listed.get_mut(slot as usize)) {
@@ -506,11 +530,15 @@ impl Ledger {
             }
             match found {
                 Some(slot) if self.is_newer(slot, asked) => {}
+                _ if update.is_silent() => {
+                    is_read = false;
+                    self.unprove(c, &update.wallet, std::slice::from_ref(&update.asset));
+                }
                 Some(slot) => self.compare(c, slot, update, &mut verdict),
                 None => self.discover(c, update, &mut verdict),
             }
         }
-        if reconcile.absence == Absence::Zero && !c.omitted {
+        if is_whole {
             for (slot, listed) in listed.into_iter().enumerate() {
                 let slot = slot as u32;
                 let (row, note) = (self.balances.row(slot), self.balances.note(slot));
@@ -521,7 +549,7 @@ impl Ledger {
                 }
             }
         }
-        if verdict.doubted == 0 {
+        if verdict.doubted == 0 && is_read {
             self.confirm(c);
         }
         verdict

@@ -7,6 +7,7 @@
 
 mod ledger;
 mod merge;
+mod omissions;
 mod recency;
 mod table;
 
@@ -134,6 +135,7 @@ impl Store {
                 let sum = verdict.get_or_insert_default();
                 (sum.doubted, sum.corrected) = (sum.doubted + one.doubted, sum.corrected + one.corrected);
             }
+            ledger.finish(c);
         });
         verdict
     }

@@ -21,7 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // The parent's contracts and drivers; a venue's own folder has a rule of its own.
     ("venue", &["model", "store", "metrics", "runtime"]),
     ("hub", &["model", "protocol", "store", "metrics", "sync"]),
-    ("client", &["model", "protocol", "access", "hub", "metrics", "runtime"]),
+    ("client", &["model", "protocol", "access", "hub", "metrics", "runtime", "sync"]),
     ("server", &["client", "access", "protocol", "model", "hub", "store", "metrics", "runtime"]),
     ("sim", &["model", "venue", "runtime"]),
     ("config", &["access", "server", "venue", "runtime"]),

@@ -1,19 +1,23 @@
-//! Commit, subscribe and wake under a model checker: the real store, hub, views and client sessions, with the lock and the bell they share
+//! Commit, subscribe and wake under a model checker: the real store, hub, views, client sessions and connections, with the lock and the bell they share
 //! replaced by ones that let any other thread run before each step.
 //!
 //! Needs the feature `model`: `cargo test --features model --test model`. A wake-up that is lost leaves a reader waiting for ever, which
 //! the checker reports as a deadlock, with a schedule to replay.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use balance_gateway::access::{self, Access, Claims, Directory, Identity, KeyConfig, Listed};
-use balance_gateway::client::{ClientOut, ClientSession, Deps, Limits};
+use balance_gateway::client::conn::{Line, serve};
+use balance_gateway::client::{ClientOut, ClientSession, Deps, Drain, Limits, Socket, Stream};
 use balance_gateway::hub::{Hub, Wake};
 use balance_gateway::metrics::Metrics;
 use balance_gateway::model::{AccountIdx, AccountKey, Field, Freshness, Now, RowUpdate, Scope, Snapshot, UnixMs, VenueEvent};
+use balance_gateway::runtime::Clock;
 use balance_gateway::store::Store;
 use balance_gateway::sync::Mutex;
+use bytes::Bytes;
 use serde_json::Value;
 use shuttle::future::{block_on, spawn};
 use shuttle::thread;
@@ -22,6 +26,8 @@ use shuttle::thread;
 const SCHEDULES: usize = 2_000;
 /// Switches that the second half places.
 const DEPTH: usize = 3;
+/// Connections read the real clock: the token must be good then, too.
+const CENTURY_MS: u64 = 100 * 365 * 24 * 3_600_000;
 const SUBSCRIBE: &str = r#"{"type":"subscribe","channel":"user:balances"}"#;
 
 fn check(story: impl Fn() + Send + Sync + Clone + 'static) {
@@ -46,7 +52,7 @@ fn alice() -> (Arc<ArcSwap<Access>>, Identity) {
     let secret = Some("a secret of the model, long enough for its algorithm".into());
     let key = KeyConfig { algorithm: "HS256".into(), kid: None, secret, public_key: None };
     let config = access::Config { keys: vec![key], ..access::Config::default() };
-    let claims = Claims { user: "alice", accounts: None, issued_at: NOW.unix, ttl_ms: 3_600_000 };
+    let claims = Claims { user: "alice", accounts: None, issued_at: NOW.unix, ttl_ms: CENTURY_MS };
     let token = access::sign(&config, &config.keys[0], &claims).unwrap();
     let access = Access::new(&config).unwrap();
     let identity = access.identify(&token, NOW.unix).unwrap();
@@ -271,5 +277,68 @@ fn subscribing_leaving_and_closing_race_with_wake_ups_without_harm() {
         writer.join().unwrap();
         rights.join().unwrap();
         assert_eq!(follow(&gateway, None, 2).number, 2, "those who stay are served");
+    });
+}
+
+/// A client's side of a socket, read without waiting.
+struct Peer(std::net::TcpStream, Vec<u8>);
+
+impl Peer {
+    /// The gateway's side, and the client's.
+    fn pair(runtime: &tokio::runtime::Runtime) -> (Stream, Self) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+        runtime.block_on(socket.writable()).unwrap(); // it stays so: little is written
+        (Stream::plain(Socket::new(socket), ()), Self(peer, Vec::new()))
+    }
+
+    /// Was this text told so far?
+    fn heard(&mut self, text: &str) -> bool {
+        self.is_over();
+        self.1.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    }
+
+    /// Reads what is there. Is there nothing more to come?
+    fn is_over(&mut self) -> bool {
+        self.0.read_to_end(&mut self.1).is_ok()
+    }
+}
+
+/// A request as a client's frame, under a mask of zeros.
+fn masked(text: &str) -> Bytes {
+    let length = u8::try_from(text.len()).ok().filter(|length| *length < 126).expect("a short request");
+    [&[0x81, 0x80 | length, 0, 0, 0, 0][..], text.as_bytes()].concat().into()
+}
+
+#[test]
+fn a_connection_woken_while_its_own_task_holds_it_is_told_the_last_commit() {
+    let alice = alice();
+    // Sockets and timers want a runtime to be registered with. Nobody drives it: no socket becomes readable, and no time passes.
+    let runtime = Arc::new(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    let (registered, _entered) = (Arc::clone(&runtime), runtime.enter());
+    check(move || {
+        let gateway = Gateway::new(&alice);
+        let (stream, mut peer) = Peer::pair(&registered);
+        let line = Line { stream, read: masked(SUBSCRIBE), waiting: None };
+        let identity = Some(gateway.identity.clone());
+        // The real connection: its task answers the request and looks for news, while the hub wakes it for the commits.
+        let drain = Drain::default();
+        drop(spawn(serve(line, Arc::clone(&gateway.deps), identity, Clock::start(), drain.clone())));
+        let writer = gateway.clone();
+        let writer = thread::spawn(move || (1..=2).for_each(|number| writer.commit(number)));
+        writer.join().unwrap();
+        // Nobody asks it: what comes, comes by a wake-up.
+        while !peer.heard(r#""total":"2""#) {
+            thread::yield_now();
+        }
+        // Its session must be gone before the checker is: it touches the hub's lists when it goes.
+        drain.begin(1, 0);
+        while !peer.is_over() {
+            thread::yield_now();
+        }
     });
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use balance_gateway::model::{AccountState, Amount, Mono, ReasonCode, RowState};
+use balance_gateway::model::{AccountState, Amount, Channel, Filter, Mono, ReasonCode, RowState};
 use balance_gateway::sim::{Fleet, FleetOptions};
 use balance_gateway::venue::sim::Move;
 use balance_gateway::venue::{AccountSpec, Credentials, Options, Shared, Venue};
@@ -205,6 +205,29 @@ fn a_vanished_asset_becomes_an_explicit_zero_row() {
             let row = row.unwrap_or_else(|| panic!("{}: the row is gone", venue.name));
             assert!(row.is_zero() && row.state == RowState::Live, "{}: {row:?}", venue.name);
         }
+    }
+}
+
+#[test]
+fn an_asset_that_no_row_can_show_makes_its_account_incomplete_and_is_named_as_the_reason() {
+    for venue in LIST.iter() {
+        let mut world = up(venue);
+        let (wallet, _) = held(&world);
+        let account = world.sides[0].account.clone();
+        let hold = |world: &mut World, available: &str| {
+            let (wallet, asset, available) = (wallet.clone(), "X".repeat(200).into(), available.parse().unwrap());
+            world.moves(0, &Move::Set { account: account.clone(), wallet, asset, available, locked: Amount::ZERO });
+        };
+        hold(&mut world, "5");
+        // Beyond the moment at which the venue tells of it, the world itself fails where the account passes for whole.
+        for _ in 0..3 {
+            pass(&mut world, 100_000);
+            let idx = world.gateway.upstreams[0].idx;
+            let all = world.gateway.store.changes_since(0, &[idx], &Filter::default(), Channel::Balances);
+            assert!(!all.complete && all.accounts[0].reason.is_some(), "{}: {:?}", venue.name, state(&world));
+        }
+        hold(&mut world, "0");
+        settle(&mut world, RETURN_MS);
     }
 }
 

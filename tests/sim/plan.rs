@@ -7,6 +7,7 @@ use balance_gateway::venue::sim::Move;
 use balance_gateway::venue::{self, Venue};
 
 use crate::venue_faults::{End, HABITS, Kind, OWN, Own, renewed};
+use crate::wild::{self, Wild};
 use crate::world::client::Wish;
 use crate::world::net::Item;
 use crate::world::{Stats, VenueWish, World};
@@ -38,9 +39,18 @@ pub struct Outcome {
 ///
 /// # Errors
 /// What went wrong.
-pub fn live(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 3], trace: bool) -> Result<Outcome, String> {
-    let mut plan = Plan::new(seed, list, knows);
+pub fn live(
+    seed: u64,
+    list: &'static [Venue],
+    knows: &dyn Fn(&Venue) -> [bool; 3],
+    is_wild: bool,
+    trace: bool,
+) -> Result<Outcome, String> {
+    let mut plan = Plan::new(seed, list, knows, is_wild.then(|| Wild::new(seed)));
     plan.world.trace = trace;
+    if let Some(wild) = &mut plan.wild {
+        wild.begin(&mut plan.world);
+    }
     plan.befall();
     plan.end_faults();
     let settled_ms = match plan.world.settle(MIND_MS) {
@@ -62,6 +72,8 @@ pub fn live(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 
 struct Plan {
     world: World,
     rng: fastrand::Rng,
+    /// `None`: a world without them.
+    wild: Option<Wild>,
     /// Also faults after which the venue's frames are not simply what it last said.
     rough: bool,
     ends_at: Mono,
@@ -70,7 +82,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 3]) -> Self {
+    fn new(seed: u64, list: &'static [Venue], knows: &dyn Fn(&Venue) -> [bool; 3], mut wild: Option<Wild>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
         let mut chosen: Vec<&'static Venue> = list.iter().collect();
         rng.shuffle(&mut chosen);
@@ -79,7 +91,10 @@ impl Plan {
         let venues: Vec<_> = chosen.iter().map(|venue| venue_wish(&mut rng, venue, busy)).collect();
         let ids: Vec<String> = chosen.iter().map(|venue| (venue.sample)().account.id).collect();
         let count = rng.usize(1..=3);
-        let clients = (0..count).map(|_| wish(&mut rng, &chosen, &ids)).collect();
+        let mut clients: Vec<Wish> = (0..count).map(|_| wish(&mut rng, &chosen, &ids)).collect();
+        if let Some(wild) = &mut wild {
+            clients.extend(wild.crowd(|rng| wish(rng, &chosen, &ids)));
+        }
         let mut world = World::new(seed, &venues, clients, knows);
         for (venue, habit) in HABITS {
             let spoken = world.sides.iter().position(|side| side.venue.name == *venue);
@@ -89,7 +104,7 @@ impl Plan {
         }
         let rough = rng.u8(0..100) < 40;
         let ends_at = world.now.mono.plus_ms(rng.u64(20_000..110_000));
-        Self { world, rng, rough, ends_at, lasting: Vec::new() }
+        Self { world, rng, wild, rough, ends_at, lasting: Vec::new() }
     }
 
     /// Faults, one after the other, until the time of faults is over.
@@ -101,6 +116,9 @@ impl Plan {
             for what in std::mem::take(&mut self.world.planned) {
                 // The network heals by itself after a while.
                 self.world.heal(what as usize);
+            }
+            if let Some(wild) = &mut self.wild {
+                wild.befall(&mut self.world, &USERS);
             }
             let venue = self.rng.usize(0..self.world.sides.len());
             match self.rng.u8(0..100) {
@@ -240,6 +258,7 @@ impl Plan {
 
     /// Everything is well again, and the market rests.
     fn end_faults(&mut self) {
+        wild::end(&mut self.world);
         for (venue, own) in std::mem::take(&mut self.lasting) {
             self.end_own(venue, own);
         }

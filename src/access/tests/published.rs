@@ -180,6 +180,37 @@ fn a_failing_issuer_takes_no_key_away() {
 }
 
 #[test]
+fn a_withdrawn_key_ends_what_it_opened_and_nothing_else_does() {
+    let (old, new) = (Issued::new(), Issued::new());
+    let access = access(vec![hs("HS256", None, SECRET)]);
+    publish(&access, &[old.jwk("old", json!({})), new.jwk("new", json!({}))]).unwrap();
+    let identities =
+        [old.token(Some("old")), new.token(Some("new")), hs_token(&json!({"alg": "HS256"}), &claims(json!({})), SECRET)]
+            .map(|token| access.identify(&token, NOW).unwrap());
+    let revoked = |access: &Access| identities.each_ref().map(|identity| access.is_revoked(identity));
+    let set = access.jwks().unwrap();
+    assert_eq!(set.end(None), Ok(()));
+    for bad in [&b"<html>"[..], b"{\"keys\":[]}", b""] {
+        assert!(set.end(Some(bad)).is_err());
+    }
+    publish(&access, &[old.jwk("renamed", json!({})), new.jwk("new", json!({}))]).unwrap();
+    assert_eq!(revoked(&access), [false; 3], "the same key under another name is not withdrawn");
+    // Another key under the old one's name.
+    publish(&access, &[Issued::new().jwk("old", json!({})), new.jwk("new", json!({}))]).unwrap();
+    assert_eq!(revoked(&access), [true, false, false]);
+    publish(&access, &[old.jwk("old", json!({}))]).unwrap();
+    assert_eq!(revoked(&access), [false, true, false]);
+    // Keys are looked for elsewhere: until they were fetched there, nobody knows. Or nowhere at all.
+    let elsewhere = JwksConfig { source: JwksSource::Url("https://other.example/".into()), ..set.config().clone() };
+    let with = |jwks, keys| access.renewed(&Config { jwks, keys, ..Config::default() }).unwrap_or_else(|p| panic!("{p:?}"));
+    let moved = with(Some(elsewhere), Vec::new());
+    assert_eq!(revoked(&moved), [false, false, true], "a configured key is not looked for there");
+    publish(&moved, &[new.jwk("new", json!({}))]).unwrap();
+    assert_eq!(revoked(&moved), [true, false, true]);
+    assert_eq!(revoked(&with(None, vec![hs("HS256", None, SECRET)])), [true, true, false]);
+}
+
+#[test]
 fn a_renewed_configuration_keeps_what_was_fetched_revoked_and_counted() {
     let key = Issued::new();
     let first = access(Vec::new());

@@ -178,3 +178,34 @@ fn a_doubted_answer_confirms_nothing() {
     b.compare(&["BTC 1/1/0"]);
     assert_eq!(b.record().last_confirmed, Some(b.now.unix));
 }
+
+#[test]
+fn a_row_that_an_answer_lists_without_a_word_loses_its_proof_and_nothing_else() {
+    let mut b = Bench::live(&["BTC 1/1/0", "USD 5/5/0"]);
+    let confirmed = b.record().last_confirmed;
+    b.pass(60_000);
+    assert_eq!(b.compare(&["BTC =/=/=", "USD 5/5/0"]), (0, 0));
+    assert_eq!(b.rows(), ["BTC 1/1/0 stale", "USD 5/5/0 live"]);
+    assert_eq!((b.drift(), b.record().last_confirmed, b.since(0).complete), (0, confirmed, true), "not all of it was compared");
+    // A push is newer than the question.
+    let sent = b.now.mono;
+    b.pass(1);
+    b.say([push(&["BTC 2/2/0"])]);
+    b.say([compared(sent, Absence::Zero, &["BTC =/=/=", "USD 5/5/0"])]);
+    assert_eq!(b.rows(), ["BTC 2/2/0 live", "USD 5/5/0 live"]);
+    // Of what no row shows, the account says that it lacks it.
+    b.compare(&["BTC 2/2/0", "USD 5/5/0", "NEW =/=/="]);
+    assert_eq!((b.rows().len(), b.state(), b.since(0).complete), (2, AccountState::Degraded, false));
+    b.compare(&["BTC 2/2/0", "USD 5/5/0"]);
+    assert_eq!((b.state(), b.since(0).complete), (AccountState::Live, true));
+}
+
+#[test]
+fn an_account_with_a_row_of_which_nothing_was_ever_read_is_not_complete() {
+    let mut b = Bench::open();
+    b.say([list(&["BTC 1/1/0", "ODD =/=/="]), VenueEvent::Synced, unproven(&["ODD"])]);
+    assert_eq!(b.rows(), ["BTC 1/1/0 live", "ODD -/-/- stale"]);
+    assert_eq!((b.state(), b.since(0).complete), (AccountState::Degraded, false));
+    b.say([list(&["BTC 1/1/0", "ODD 3/3/0"])]);
+    assert_eq!((b.rows()[1].as_str(), b.state(), b.since(0).complete), ("ODD 3/3/0 live", AccountState::Live, true));
+}

@@ -182,6 +182,33 @@ fn names_that_are_empty_or_endless_are_refused_aloud() {
 }
 
 #[test]
+fn an_asset_without_a_row_that_could_not_be_read_makes_the_account_incomplete_until_its_wallet_is_listed() {
+    let mut b = Bench::live(&["BTC 1/1/0"]);
+    let whole = |b: &Bench| (b.state(), b.since(0).complete);
+    b.say([unproven(&["BTC"])]);
+    assert_eq!((b.rows()[0].as_str(), whole(&b)), ("BTC 1/1/0 stale", (AccountState::Live, true)), "its row says so itself");
+    b.say([push(&["BTC 1/1/0"]), unproven(&["BTC", "NEW"])]);
+    assert_eq!(whole(&b), (AccountState::Degraded, false));
+    assert_eq!(b.record().reason.as_ref().map(|reason| reason.code), Some(ReasonCode::ProtocolError));
+    let since = b.record().since;
+    // An answer as of an earlier moment, and a list of another wallet, say nothing of it.
+    let before = Mono(b.now.mono.0 - 1);
+    let compared = |sent, scope, absence| {
+        let rows = vec![update("BTC 1/1/0")];
+        VenueEvent::Reconcile(Reconcile { sent, scope, absence, rows })
+    };
+    b.say([compared(before, Scope::Account, Absence::Zero)]);
+    b.say([compared(b.now.mono, Scope::Wallets(vec!["other".into()]), Absence::Zero)]);
+    b.say([compared(b.now.mono, Scope::Account, Absence::Nothing)]);
+    assert_eq!(whole(&b), (AccountState::Degraded, false));
+    // A list that still holds it changes nothing, not even for a moment.
+    b.say([list(&["BTC 1/1/0"]), unproven(&["NEW"])]);
+    assert_eq!((whole(&b), b.record().since), ((AccountState::Degraded, false), since));
+    b.say([compared(b.now.mono, Scope::Account, Absence::Zero)]);
+    assert_eq!(whole(&b), (AccountState::Live, true));
+}
+
+#[test]
 fn an_asset_listed_twice_is_as_the_list_says_last() {
     let mut b = Bench::open();
     b.say([list(&["BTC 1", "BTC 2"]), VenueEvent::Synced]);

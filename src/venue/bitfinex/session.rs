@@ -349,7 +349,7 @@ impl Stream {
     }
 
     /// Step 4: A row that cannot be read must not pass for one that is not listed: it keeps its value and loses its proof. A row without
-    /// a readable name could be any: then the list is no list, and the rows are only rows.
+    /// a readable name could be any: then what the list seems to lack is not gone, and the account is not complete until a list is read whole.
     fn on_wallets(&mut self, now: Now, rows: Vec<Row<'_>>, out: &mut Out) {
         self.calc.clear();
         let delay = if self.rest.is_on() { CALC_AFTER_REST_MS } else { 0 };
@@ -367,8 +367,8 @@ impl Stream {
             out.malformed(format!("ws: {error}"));
         }
         if unreadable.nameless {
-            out.event(VenueEvent::Rows(updates));
-            return;
+            let text = "the venue's list of wallets holds a row that cannot be read";
+            out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
         }
         out.event(VenueEvent::Snapshot(Snapshot { freshness: Freshness::Stream, scope: Scope::Account, rows: updates }));
         if !matches!(self.phase, Phase::Maintenance(_)) {
@@ -468,6 +468,8 @@ impl Stream {
         }
         if let Some(error) = unreadable.first {
             out.malformed(format!("REST wallets: {error}"));
+            let text = "the venue's REST answer holds a row that cannot be read, so it was not compared";
+            out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
         }
         let absence = if unreadable.first.is_none() { Absence::Zero } else { Absence::Nothing };
         self.asked = listing.sent;

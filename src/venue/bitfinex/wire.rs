@@ -86,7 +86,7 @@ pub(super) struct WalletRow<'a> {
 /// A row that cannot be read.
 #[derive(Debug)]
 pub(super) struct BadRow {
-    /// Which row it is, where at least that can be read.
+    /// Which row it is, where at least that can be read. The names may be empty or too long for a row.
     pub key: Option<(Name, Name)>,
     pub error: WireError,
 }
@@ -327,6 +327,10 @@ impl<'a> WalletRow<'a> {
         let [wallet, currency, balance, interest, available, description, meta] = fields;
         let wallet = name(wallet, FIELDS[0]).map_err(|error| BadRow { key: None, error })?;
         let currency = name(currency, FIELDS[1]).map_err(|error| BadRow { key: None, error })?;
+        let unfit = [(&wallet, FIELDS[0]), (&currency, FIELDS[1])].into_iter().find(|(name, _)| !is_name(name));
+        if let Some(error) = unfit.map(|(_, field)| WireError::Field(field)) {
+            return Err(BadRow { key: Some((wallet, currency)), error });
+        }
         let amounts = required(balance, FIELDS[2])
             .and_then(|balance| Ok((balance, optional(interest, FIELDS[3])?, optional(available, FIELDS[4])?)));
         match amounts {
@@ -403,8 +407,12 @@ fn kind(reason: Option<Cow<'_, str>>, description: &str) -> CauseKind {
 
 fn name(raw: Option<&RawValue>, field: &'static str) -> Result<Name, WireError> {
     let text = string(raw.ok_or(WireError::Missing(field))?).ok_or(WireError::Field(field))?;
-    let fits = !text.is_empty() && text.len() <= 4 * MAX_ASSET_CHARS && text.chars().count() <= MAX_ASSET_CHARS;
-    if fits { Ok(Name::from(text)) } else { Err(WireError::Field(field)) }
+    Ok(Name::from(text))
+}
+
+/// May a row have this name?
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 4 * MAX_ASSET_CHARS && text.chars().count() <= MAX_ASSET_CHARS
 }
 
 fn required(raw: Option<&RawValue>, field: &'static str) -> Result<Amount, WireError> {

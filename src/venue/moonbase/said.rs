@@ -13,7 +13,7 @@ const MAX_PROBLEMS_TOLD: usize = 8;
 #[derive(Default)]
 pub(super) struct Said {
     pub rows: Vec<RowUpdate>,
-    /// By wallet, the assets that are named without readable numbers.
+    /// By wallet, the assets that are named without readable numbers, or by a name that no row can have.
     pub unproven: Vec<(Name, Vec<Name>)>,
     /// Of the first account: the gateway's account has one record, and the manual keeps further ones for a later day.
     pub facts: Facts,
@@ -36,7 +36,8 @@ impl Said {
                 said.facts = Facts { fees: account.fees, stats: account.stats.map(ToOwned::to_owned), ..Facts::default() };
             }
             tell(account.problem, out);
-            let mut unproven = Vec::new();
+            // No row can have that name: the store says that the account lacks something.
+            let mut unproven = Vec::from_iter(account.nameless);
             for asset in account.assets {
                 tell(asset.problem, out);
                 if asset.unreadable {

@@ -343,6 +343,9 @@ fn an_asset_with_an_impossible_name_is_counted_and_the_others_stand() {
     assert_eq!(names, ["VND", "ETH"]);
     let problem = message.accounts[0].problem.as_deref().unwrap();
     assert_eq!(problem, "data[0].asset_balances[1].asset: empty, or longer than 128 characters");
+    assert_eq!(message.accounts[0].nameless.as_deref(), Some(&*"B".repeat(129)));
+    let of_nothing = text.replace("2.130511", "0").replace("2.058586", "0").replace("0.071925", "0");
+    assert_eq!(portfolio(&of_nothing).accounts[0].nameless, None, "what holds nothing lacks nowhere");
     let escaped = SNAPSHOT.replace("BTC", r"B\u0054C");
     assert_eq!(portfolio(&escaped).accounts[0].assets[1].name, "BTC");
 }

@@ -68,6 +68,8 @@ pub(super) struct Account<'a> {
     pub fees: Option<Fees>,
     pub stats: Option<&'a RawValue>,
     pub assets: Vec<Asset>,
+    /// The last of the names that no row can have, and under which something is held.
+    pub nameless: Option<Name>,
     pub problem: Option<String>,
 }
 
@@ -215,15 +217,18 @@ fn account(index: usize, raw: RawAccount<'_>) -> Result<Account<'_>, DecodeError
     let place = |field: &str| format!("data[{index}].{field}");
     let id = raw.id.and_then(word).filter(|id| is_name(id)).ok_or_else(|| broken(place("id: not a name")))?;
     let list = raw.asset_balances.ok_or_else(|| broken(place("asset_balances: missing")))?;
-    let mut problem = None;
+    let (mut problem, mut nameless) = (None, None);
     let mut assets = Vec::with_capacity(list.len());
     for (row, raw) in list.iter().enumerate() {
         let place = || format!("data[{index}].asset_balances[{row}]");
         let name = raw.asset.and_then(word).ok_or_else(|| broken(format!("{}.asset: not a name", place())))?;
-        if is_name(&name) {
-            assets.push(asset(name, raw, place));
-        } else {
-            // It was never held under such a name, so leaving it out makes nothing vanish.
+        let fits = is_name(&name);
+        let asset = asset(name, raw, place);
+        if fits {
+            assets.push(asset);
+        } else if !asset.is_zero {
+            // No row ever had such a name, so nothing seems to vanish; but what it holds is left out, and that is told.
+            nameless = Some(asset.name);
             problem = Some(format!("{}.asset: empty, or longer than {MAX_ASSET_CHARS} characters", place()));
         }
     }
@@ -235,7 +240,7 @@ fn account(index: usize, raw: RawAccount<'_>) -> Result<Account<'_>, DecodeError
         (_, None) => Some(place("stats: not an object")),
         _ => None,
     });
-    Ok(Account { id, fees, stats, assets, problem })
+    Ok(Account { id, fees, stats, assets, nameless, problem })
 }
 
 /// `balance = free + locked` is documented, so one missing number is derived; a number that is there is never replaced.

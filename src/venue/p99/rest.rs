@@ -3,7 +3,7 @@
 //! Asks nothing itself: the session decides when.
 
 use super::auth;
-use super::wire::{self, Refusal, Row, WireError};
+use super::wire::{self, Listing, Refusal, WireError};
 use crate::model::ReasonCode;
 use crate::venue::{CallError, Reply};
 
@@ -59,7 +59,7 @@ impl Failure {
 ///
 /// # Errors
 /// What keeps it from being a list of balances.
-pub(super) fn read(reply: Result<Reply<'_>, CallError>, by_token: bool) -> Result<Vec<Row>, Failure> {
+pub(super) fn read(reply: Result<Reply<'_>, CallError>, by_token: bool) -> Result<Listing, Failure> {
     let fails = |text| Err(Failure::plain(ReasonCode::ReconcileFailed, text));
     let reply = match reply {
         Ok(reply) => reply,
@@ -68,10 +68,12 @@ pub(super) fn read(reply: Result<Reply<'_>, CallError>, by_token: bool) -> Resul
         Err(CallError::TooLarge) => return fails("REST answers more than the bound"),
     };
     match (reply.status, wire::refusal_of(&reply)) {
-        (200..=299, _) => wire::balances(reply.body).map_err(|error| Failure {
-            code: ReasonCode::ReconcileFailed,
-            text: "REST answers what its manual does not allow",
-            kind: Kind::Unreadable(error),
+        (200..=299, _) => wire::balances(reply.body).map_err(|error| {
+            let (code, text) = match error {
+                WireError::TooMany => (ReasonCode::RowLimit, "REST lists more tokens than an account may have rows"),
+                _ => (ReasonCode::ReconcileFailed, "REST answers what its manual does not allow"),
+            };
+            Failure { code, text, kind: Kind::Unreadable(error) }
         }),
         (_, Refusal { code: Some(auth::INVALID_TIMESTAMP), .. }) => {
             Err(Failure::plain(ReasonCode::ClockSkew, "REST finds our clock out of its range"))

@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering;
 use secrecy::ExposeSecret;
 
 use super::rest::{self, Failure, Kind};
-use super::wire::{self, Incoming, MAX_ROWS, Row, WALLET, WireError};
+use super::wire::{self, Incoming, Listing, MAX_ROWS, Row, WALLET, WireError};
 use super::{Account, auth};
 use crate::model::{
     Absence, AccountPush, Freshness, Mono, Name, Now, Reason, ReasonCode, Reconcile, RowUpdate, Scope, Snapshot, UnixMs,
@@ -51,6 +51,8 @@ const DOUBT_MS: u64 = 1_500;
 const ASK_GAP_MS: u64 = 2_000;
 /// Nor do frames of which nothing can be read: the host's budget serves other accounts too.
 const GARBAGE_GAP_MS: u64 = 10_000;
+/// Most tokens that are doubted at once; a venue that makes us doubt more is left.
+const MAX_DOUBTS: usize = 10_000;
 /// A question that the host's budget puts off by more than this is told of: rows are older than the period promises.
 const LATE_MS: u64 = 30_000;
 /// Renewal of a listen key, which lives 3,600 s, and the pause after a renewal that failed.
@@ -136,9 +138,9 @@ struct P99Session {
     token_expires_at: Option<Mono>,
     /// The last time stamp of each token; at most [`MAX_ROWS`], beyond which order of arrival is trusted.
     last_ts: HashMap<Name, UnixMs>,
-    /// The last push of a token that was not applied for its time stamp; at most [`MAX_ROWS`], until REST has answered.
+    /// The last push of a token that was not applied for its time stamp; at most [`MAX_DOUBTS`], until REST has answered.
     suspects: HashMap<Name, Row>,
-    /// Tokens in doubt that no request under way settles; at most [`MAX_ROWS`].
+    /// Tokens in doubt that no request under way settles; at most [`MAX_DOUBTS`].
     doubts: Vec<Name>,
 }
 
@@ -377,14 +379,28 @@ impl P99Session {
         self.close(out, class, reason, text);
     }
 
+    /// The rows, and the names of what is held and no row can show.
+    fn without_nameless(rows: Vec<Row>, out: &mut Out) -> (Vec<Row>, Vec<Name>) {
+        let (nameless, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_nameless);
+        if !nameless.is_empty() {
+            out.malformed("token: no name of 1 to 128 characters");
+        }
+        (rows, nameless.into_iter().filter(|row| !row.is_zero()).map(|row| row.token).collect())
+    }
+
     /// 5.
     fn on_push(&mut self, now: Now, row: Row, out: &mut Out) {
+        let (rows, nameless) = Self::without_nameless(vec![row], out);
+        if !nameless.is_empty() {
+            out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: nameless });
+        }
+        let Some(row) = rows.into_iter().next() else { return };
         if let Some(ts) = row.ts {
             let room = self.last_ts.len() < MAX_ROWS;
             match self.last_ts.get_mut(&row.token) {
                 Some(last) if ts < *last => {
                     let token = row.token.clone();
-                    if self.suspects.len() < MAX_ROWS {
+                    if self.suspects.len() < MAX_DOUBTS {
                         self.suspects.insert(token.clone(), row);
                     }
                     return self.doubt(now, token, out);
@@ -418,7 +434,7 @@ impl P99Session {
     fn doubt(&mut self, now: Now, token: Name, out: &mut Out) {
         out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: vec![token.clone()] });
         if !self.doubts.contains(&token) {
-            if self.doubts.len() >= MAX_ROWS {
+            if self.doubts.len() >= MAX_DOUBTS {
                 return self.close(out, ErrorClass::Protocol, ReasonCode::RowLimit, "more suspicious rows than can be kept");
             }
             self.doubts.push(token);
@@ -517,9 +533,9 @@ impl P99Session {
             return self.ask_by(now.mono, now);
         }
         match rest::read(reply, asking.by_token) {
-            Ok(rows) => {
-                self.judge_suspects(&asking.settles, &rows);
-                self.on_rows(now, asking, rows.into_iter().map(Row::update).collect(), out);
+            Ok(listing) => {
+                self.judge_suspects(&asking.settles, &listing.rows);
+                self.on_listing(now, asking, listing, out);
             }
             Err(failure) => {
                 self.unsettle(asking.settles);
@@ -531,11 +547,14 @@ impl P99Session {
     /// A push with a lower time stamp either came late, or it was the newest and the venue's clock has stepped back. Where REST says
     /// what it said, it was the newest: a new count of times begins with it. Else the old count stands.
     fn judge_suspects(&mut self, settled: &[Name], rows: &[Row]) {
+        if settled.is_empty() {
+            return;
+        }
+        let rows: HashMap<&Name, &Row> = rows.iter().map(|row| (&row.token, row)).collect();
         for token in settled.iter().filter(|token| !self.doubts.contains(token)) {
             let Some(suspect) = self.suspects.remove(token) else { continue };
             let is_newest = rows
-                .iter()
-                .find(|row| row.token == *token)
+                .get(token)
                 .is_some_and(|row| row.available.same_value(&suspect.available) && row.frozen.same_value(&suspect.frozen));
             if let Some(ts) = suspect.ts.filter(|_| is_newest) {
                 self.last_ts.insert(suspect.token, ts);
@@ -552,23 +571,39 @@ impl P99Session {
         }
     }
 
-    fn on_rows(&mut self, now: Now, asking: Asking, rows: Vec<RowUpdate>, out: &mut Out) {
+    /// 4. and 6. A row that cannot be read keeps its value and loses its proof. One that does not say whose it is could be any: then what the
+    /// list seems to lack is not gone.
+    fn on_listing(&mut self, now: Now, asking: Asking, listing: Listing, out: &mut Out) {
         self.failures = 0;
+        if let Some(error) = &listing.problem {
+            out.malformed(format!("GET /spot/balances: {error}"));
+        }
+        let (rows, mut unproven) = Self::without_nameless(listing.rows, out);
+        if listing.has_unnamed {
+            let text = "REST lists a row that does not say which token it is of";
+            out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
+        }
+        let unsaid = listing.unreadable.iter().map(|token| RowUpdate::new(WALLET, token.clone()));
+        let rows = rows.into_iter().map(Row::update).chain(unsaid).collect();
         if asking.whole {
             let freshness = Freshness::Asked { sent: asking.sent };
             out.event(VenueEvent::Snapshot(Snapshot { freshness, scope: Scope::Account, rows }));
             out.event(VenueEvent::Synced);
             (self.phase, self.whole) = (Phase::Live, false);
+            unproven.extend(listing.unreadable);
         } else {
             let (sent, scope, absence) = (asking.sent, Scope::Account, Absence::Zero);
             out.event(VenueEvent::Reconcile(Reconcile { sent, scope, absence, rows }));
+        }
+        // Doubted since the request left: this answer does not settle them.
+        unproven.extend(self.doubts.iter().cloned());
+        if !unproven.is_empty() {
+            out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: unproven });
         }
         if self.told.take().is_some() {
             out.event(VenueEvent::Duty(None));
         }
         if !self.doubts.is_empty() {
-            // Doubted since the request left: this answer does not settle them.
-            out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: self.doubts.clone() });
             self.ask_by(now.mono, now);
         }
         let pause = self.account.options.reconcile_ms;
@@ -581,7 +616,13 @@ impl P99Session {
 
     fn on_failure(&mut self, now: Now, failure: &Failure, out: &mut Out) {
         match &failure.kind {
-            Kind::Unreadable(error) => out.malformed(format!("GET /spot/balances: {error}")),
+            Kind::Unreadable(error) => {
+                out.malformed(format!("GET /spot/balances: {error}"));
+                if self.phase == Phase::Live && *error == WireError::TooMany {
+                    // Some may be of tokens that the stream never told of.
+                    out.event(VenueEvent::Omitted(Reason::new(failure.code, failure.text)));
+                }
+            }
             Kind::Limited => self.account.host.lock().calls_overrun(now.mono),
             Kind::Busy | Kind::Plain => {}
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::wire::{self, Incoming, Row, WireError};
+use super::wire::{self, Incoming, Listing, Row, WireError};
 use super::{VENUE, auth, sim};
 use crate::model::{
     AccountPush, Amount, Field, Freshness, Mono, Name, Now, ReasonCode, RowUpdate, UnixMs, VenueEvent, Verdict,
@@ -44,13 +44,14 @@ fn line(event: &VenueEvent) -> Option<String> {
     })
 }
 
-/// `DF 10000+100=10100`, with every field checked for its kind.
+/// `DF 10000+100=10100`, with every field checked for its kind; `DF unsaid` where only the name came.
 fn row_line(row: &RowUpdate) -> String {
     assert_eq!(row.wallet, "spot");
     match (&row.available, &row.locked, &row.total) {
         (Field::Is(available), Field::Is(locked), Field::Derived(total)) => {
             format!("{} {available}+{locked}={total}", row.asset)
         }
+        (Field::Keep, Field::Keep, Field::Keep) => format!("{} unsaid", row.asset),
         other => panic!("{}: {other:?}", row.asset),
     }
 }

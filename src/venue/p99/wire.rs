@@ -4,6 +4,7 @@
 //! passing through a number type. Errors name a field, never its content.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,8 +16,8 @@ use crate::venue::Reply;
 pub(super) const CHANNEL: &str = "spot:user:balances";
 /// The one wallet P99 spot has.
 pub(super) const WALLET: &str = "spot";
-/// Most rows taken from one answer. The venue lists every token ever credited; its spot market has two.
-pub(super) const MAX_ROWS: usize = 10_000;
+/// Most rows taken from one answer: as many as an account may have. The venue lists every token ever credited; its spot market has two.
+pub(super) const MAX_ROWS: usize = 200_000;
 
 /// A frame from the venue.
 #[derive(Debug, PartialEq)]
@@ -42,6 +43,7 @@ pub(super) enum Incoming<'a> {
 /// One token's balance. Whole: a push replaces the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
+    /// Of any length: see [`Row::is_nameless`].
     pub token: Name,
     pub available: Amount,
     pub frozen: Amount,
@@ -50,6 +52,16 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Is this no name that a row can have?
+    pub fn is_nameless(&self) -> bool {
+        self.token.is_empty() || self.token.chars().count() > MAX_ASSET_CHARS
+    }
+
+    /// Does it say that nothing is held?
+    pub fn is_zero(&self) -> bool {
+        self.available.is_zero() && self.frozen.is_zero()
+    }
+
     /// The row in the gateway's words. The total is `available + frozen`: the venue's pages define the two as the free and the
     /// reserved part of one balance.
     pub fn update(self) -> RowUpdate {
@@ -76,6 +88,18 @@ pub(super) enum WireError {
     TooMany,
     #[error("a token is listed twice")]
     Twice,
+}
+
+/// The answer of `GET /spot/balances`.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Listing {
+    pub rows: Vec<Row>,
+    /// Tokens that are listed without readable amounts, or with two: what the venue says of them nobody knows.
+    pub unreadable: Vec<Name>,
+    /// A row does not say which token it is of.
+    pub has_unnamed: bool,
+    /// The first thing that is wrong.
+    pub problem: Option<WireError>,
 }
 
 /// Every field of every frame as raw text, so that a foreign frame with a foreign shape is still recognized as foreign.
@@ -154,36 +178,63 @@ fn push(envelope: &Envelope<'_>) -> Result<Row, WireError> {
     row.map_err(|field| WireError::Push { token: token(data.token), field })
 }
 
-/// Reads the answer of `GET /spot/balances`: an object with `balances` (the manual) or the bare list (the manual's sample code).
+/// Reads the answer of `GET /spot/balances`: an object with `balances` (the manual) or the bare list (the manual's sample code). A row that
+/// cannot be read concerns its own token alone.
 ///
 /// # Errors
-/// Another shape, or any row that is not as documented: a list that claims to be whole is taken whole or not at all.
-pub(super) fn balances(body: &[u8]) -> Result<Vec<Row>, WireError> {
+/// Another shape, rows of which none says its token, or more rows than can be taken.
+pub(super) fn balances(body: &[u8]) -> Result<Listing, WireError> {
     #[derive(Deserialize)]
     struct Wrapped<'a> {
         #[serde(borrow)]
         balances: Option<Vec<&'a RawValue>>,
     }
     let text = std::str::from_utf8(body).map_err(|_| WireError::Json)?;
-    let rows: Vec<&RawValue> = if text.trim_start().starts_with('[') {
+    let raw: Vec<&RawValue> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|_| WireError::Json)?
     } else {
         let wrapped: Wrapped<'_> = serde_json::from_str(text).map_err(|_| WireError::Json)?;
         wrapped.balances.ok_or(WireError::Field("balances"))?
     };
-    if rows.len() > MAX_ROWS {
+    if raw.len() > MAX_ROWS {
         return Err(WireError::TooMany);
     }
-    let mut seen = std::collections::HashSet::with_capacity(rows.len());
-    let mut read = Vec::with_capacity(rows.len());
-    for raw in &rows {
-        let row = row(&object(raw.get()).ok_or(WireError::Json)?).map_err(WireError::Field)?;
-        if !seen.insert(row.token.clone()) {
-            return Err(WireError::Twice);
-        }
-        read.push(row);
+    let mut listing = Listing { rows: Vec::with_capacity(raw.len()), ..Listing::default() };
+    let (mut seen, mut twice) = (HashSet::with_capacity(raw.len()), HashSet::new());
+    for raw in &raw {
+        let raw = object::<RawRow<'_>>(raw.get());
+        let named = raw.as_ref().and_then(|raw| token(raw.token).zip(Some(raw)));
+        let problem = match named {
+            None => {
+                listing.has_unnamed = true;
+                WireError::Field("token")
+            }
+            Some((token, _)) if !seen.insert(token.clone()) => {
+                twice.insert(token);
+                WireError::Twice
+            }
+            Some((token, raw)) => match row(raw) {
+                Ok(row) => {
+                    listing.rows.push(row);
+                    continue;
+                }
+                Err(field) => {
+                    listing.unreadable.push(token);
+                    WireError::Field(field)
+                }
+            },
+        };
+        listing.problem.get_or_insert(problem);
     }
-    Ok(read)
+    if listing.has_unnamed && seen.is_empty() {
+        return Err(WireError::Field("token"));
+    }
+    if !twice.is_empty() {
+        listing.rows.retain(|row| !twice.contains(&row.token));
+        listing.unreadable.retain(|token| !twice.contains(token));
+        listing.unreadable.extend(twice);
+    }
+    Ok(listing)
 }
 
 /// The row without its time, or the name of the field that is wrong.
@@ -198,8 +249,7 @@ fn row(raw: &RawRow<'_>) -> Result<Row, &'static str> {
 }
 
 fn token(raw: Option<&RawValue>) -> Option<Name> {
-    let text = string(raw)?;
-    (!text.is_empty() && text.chars().count() <= MAX_ASSET_CHARS).then(|| Name::from(&*text))
+    string(raw).map(|text| Name::from(&*text))
 }
 
 /// A JSON string's text, copied only where it holds an escape. `None`: absent, or no string.

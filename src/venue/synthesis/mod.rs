@@ -65,7 +65,8 @@ struct Settings {
     reconcile_ms: u64,
     /// What a list leaves out is empty at once, also where it names no wallet at all.
     trust_empty_list: bool,
-    /// The wallets that the last list left out, of this connection or an earlier one.
+    /// The wallets that the only list of the last connection left out, where that connection ended because the venue gave no second one.
+    /// After any other end nothing is remembered: two lists are needed again.
     left_out: Mutex<HashSet<Name>>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Bounded by the configuration. It holds no balances and knows no requests in flight.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -87,6 +87,12 @@ impl Roster {
     pub(super) fn unlisted(&self, standing: Standing) -> Vec<Name> {
         let silent = self.wallets.iter().filter(|wallet| !wallet.listed && wallet.standing == standing);
         silent.map(|wallet| wallet.name.clone()).collect()
+    }
+
+    /// Those of which the next list tells whether they are empty.
+    pub(super) fn unsettled(&self) -> HashSet<Name> {
+        let left_out = self.wallets.iter().filter(|wallet| wallet.standing == Standing::LeftOut);
+        left_out.map(|wallet| wallet.name.clone()).collect()
     }
 
     /// The addresses of a standing for a text: the first few, and how many more. `None`: there are none.

@@ -16,6 +16,7 @@
 //!    answered is not documented: silence is no error, but after three in a row a fresh connection brings a fresh snapshot.
 //! 6. The server pings each 30 s; we ping too, so that a dead transport is known within `liveness_ms`.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ const RATE_LIMIT_WAIT_MS: u64 = 60_000;
 pub(super) struct SynthesisSession {
     settings: Arc<Settings>,
     roster: Roster,
+    /// The wallets that the last list of this subscription left out.
+    left_out: HashSet<Name>,
     /// `None` until the connection stands.
     liveness: Option<Liveness>,
     round: Option<Round>,
@@ -107,6 +110,7 @@ impl Session for SynthesisSession {
     fn on_open(&mut self, now: Now, out: &mut Out) {
         self.liveness = Some(Liveness::new(now.mono, self.settings.liveness_ms));
         self.start_sync(now, out); // 1
+        self.left_out = std::mem::take(&mut *self.settings.left_out.lock());
     }
 
     fn on_frame(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
@@ -172,6 +176,7 @@ impl SynthesisSession {
         Self {
             roster: Roster::new(&settings.wallets),
             settings,
+            left_out: HashSet::new(),
             liveness: None,
             round: None,
             suspects: Vec::new(),
@@ -210,8 +215,9 @@ impl SynthesisSession {
 
     // Requests.
 
-    /// Takes the snapshot (anew): everything has to be listed again.
+    /// Takes the snapshot (anew): everything has to be listed again, or left out twice.
     fn start_sync(&mut self, now: Now, out: &mut Out) {
+        self.left_out.clear();
         for wallet in &mut self.roster.wallets {
             if wallet.standing != Standing::Refused {
                 wallet.standing = Standing::Unproven;
@@ -296,13 +302,14 @@ impl SynthesisSession {
         let wallet = &mut self.roster.wallets[at];
         if !wallet.is_on(listing.chain.as_deref()) {
             // Updates name no chain, so a second one under the same address cannot be told from the first.
-            let assets = listing.balances.iter().flatten().filter_map(|h| wire::identifier(&h.asset)).collect();
+            let assets = listing.balances.iter().flatten().map(|holding| Name::from(&*holding.asset));
+            let assets = assets.filter(|asset| wallet.wants(asset)).collect();
             sorted.unproven.push((wallet.name.clone(), assets));
             return out.malformed("response.wallets.chain_id: a second chain for one address");
         }
         let first = !std::mem::replace(&mut wallet.listed, true);
         sorted.any_listed |= first;
-        self.settings.left_out.lock().remove(&wallet.name);
+        self.left_out.remove(&wallet.name);
         let Some(balances) = &listing.balances else {
             match wallet.standing {
                 Standing::Unproven | Standing::LeftOut => wallet.standing = Standing::Unreadable,
@@ -329,6 +336,9 @@ impl SynthesisSession {
         for holding in balances {
             let Some(asset) = wire::identifier(&holding.asset) else {
                 out.malformed("response.wallets.balances: no identifier of 1 to 128 characters");
+                if !holding.is_zero() {
+                    unreadable.push(holding.asset.as_ref().into());
+                }
                 continue;
             };
             if !wallet.wants(&asset) {
@@ -385,7 +395,10 @@ impl SynthesisSession {
             }
             Kind::Audit => {
                 self.miss_audit(now, out);
-                self.audit_at = self.audit_at.map(|at| at.min(now.mono.plus_ms(MISSED_MS)));
+                // A wallet that was left out awaits its second list, also where no audits are wanted.
+                let soon = now.mono.plus_ms(MISSED_MS);
+                let wanted = (!self.roster.unsettled().is_empty()).then_some(soon);
+                self.audit_at = self.audit_at.or(wanted).map(|at| at.min(soon));
             }
             Kind::Sync | Kind::Probe(_) => {
                 // A repeated subscribe need not be answered; a new connection's first one must be.
@@ -415,9 +428,8 @@ impl SynthesisSession {
     fn settle_left_out(&mut self, now: Now, out: &mut Out) {
         let (mut empty, mut again) = (Vec::new(), false);
         let unlisted = |wallet: &&mut Wallet| !wallet.listed && wallet.standing != Standing::Refused;
-        let mut before = self.settings.left_out.lock();
         for wallet in self.roster.wallets.iter_mut().filter(unlisted) {
-            let is_second = !before.insert(wallet.name.clone());
+            let is_second = !self.left_out.insert(wallet.name.clone());
             if wallet.standing == Standing::Proven {
                 continue; // its rows are held against the audit
             }
@@ -428,7 +440,6 @@ impl SynthesisSession {
                 (wallet.standing, again) = (Standing::LeftOut, true);
             }
         }
-        drop(before);
         self.tell(Sorted { fresh: (empty, Vec::new()), ..Sorted::default() }, out);
         if again {
             self.audit_soon(now);
@@ -457,6 +468,8 @@ impl SynthesisSession {
         self.audit_missed = true;
         if self.misses >= MAX_MISSES {
             out.event(VenueEvent::Resynced { reason: "audit_unanswered" });
+            // The next list, which is the second, is that of the next connection, and there is no other way to have one.
+            *self.settings.left_out.lock() = self.roster.unsettled();
             let text = "the venue does not answer audits on this connection";
             return self.close(ErrorClass::Restart, ReasonCode::ReconcileFailed, text, out);
         }
@@ -506,6 +519,12 @@ impl SynthesisSession {
             return;
         }
         match update.total {
+            Ok(total) if wire::identifier(&update.asset).is_none() => {
+                out.malformed("response.asset: no identifier of 1 to 128 characters");
+                if !total.is_zero() {
+                    out.event(VenueEvent::Unproven { wallet: wallet.name.clone(), assets: vec![update.asset] });
+                }
+            }
             Ok(total) => out.event(VenueEvent::Rows(vec![wallet.row(update.asset, Field::Is(total))])),
             Err(error) => {
                 let (wallet, assets) = (wallet.name.clone(), vec![update.asset]);

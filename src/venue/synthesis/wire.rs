@@ -52,10 +52,18 @@ pub(super) struct Holding<'a> {
     pub(super) total: Result<Amount, AmountError>,
 }
 
+impl Holding<'_> {
+    /// Does it surely hold nothing?
+    pub(super) fn is_zero(&self) -> bool {
+        self.total.as_ref().is_ok_and(Amount::is_zero)
+    }
+}
+
 /// The new total of one asset of one wallet.
 #[derive(Debug)]
 pub(super) struct Update<'a> {
     pub(super) address: Cow<'a, str>,
+    /// Of any length: no row can have a name that is empty or beyond 128 characters.
     pub(super) asset: Name,
     /// An error still names the row it concerns.
     pub(super) total: Result<Amount, WireError>,
@@ -180,7 +188,7 @@ impl<'a> Body<'a> {
     fn update(self) -> Result<Update<'a>, WireError> {
         Ok(Update {
             address: self.address.ok_or(WireError::Missing("response.address"))?.0,
-            asset: name("response.asset", self.asset)?,
+            asset: word("response.asset", self.asset)?,
             total: amount("response.balance", self.balance),
         })
     }
@@ -192,12 +200,18 @@ fn amount(field: &'static str, raw: Option<&RawValue>) -> Result<Amount, WireErr
 
 /// An identifier: a string, or an integer taken by its digits (a token id has up to 78 of them and is never a number).
 fn name(field: &'static str, raw: Option<&RawValue>) -> Result<Name, WireError> {
+    let word = word(field, raw)?;
+    if identifier(&word).is_some() { Ok(word) } else { Err(WireError::Name(field)) }
+}
+
+/// The same of any length.
+fn word(field: &'static str, raw: Option<&RawValue>) -> Result<Name, WireError> {
     let text = raw.ok_or(WireError::Missing(field))?.get();
     if text.starts_with('"') {
         let Text(text) = serde_json::from_str(text).map_err(|_| WireError::Name(field))?;
-        return identifier(&text).ok_or(WireError::Name(field));
+        return Ok(text.into());
     }
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| identifier(text)).flatten().ok_or(WireError::Name(field))
+    if text.bytes().all(|b| b.is_ascii_digit()) { Ok(text.into()) } else { Err(WireError::Name(field)) }
 }
 
 /// The text as an identifier, if it has 1 to 128 characters.

@@ -146,6 +146,37 @@ async fn the_last_good_keys_stay_while_the_issuer_fails() {
 }
 
 #[tokio::test]
+async fn a_withdrawn_key_closes_what_it_opened_and_an_issuer_that_fails_closes_nobody() {
+    let (endpoint, old, new) = (Endpoint::start().await, Signer::new("old"), Signer::new("new"));
+    endpoint.publish(&[&old, &new]).await;
+    let gateway = Gateway::start("refusal_delay_ms = 0", &endpoint.section(1)).await;
+    let (mut idle, mut subscribed) = (gateway.login(&old.token("alice")).await, gateway.login(&old.token("alice")).await);
+    let (mut by_new, mut ours) = (gateway.login(&new.token("bob")).await, gateway.login(&gateway.token("alice")).await);
+    assert_eq!(subscribed.ask(json!({"type": "subscribe", "channel": "user:balances"})).await["type"], "subscribed");
+    // Waits for a fetch to end: the answer to a token of an unknown key waits for it.
+    let fetched = async || {
+        let (before, unknown) = (endpoint.asked(), Signer::new("unknown").token("alice"));
+        until("another fetch", async || {
+            assert_eq!(status(&gateway, &unknown).await, 401);
+            (endpoint.asked() > before).then_some(())
+        })
+        .await;
+    };
+    let mut renamed = old.jwk();
+    renamed["kid"] = json!("renamed");
+    let renamed = json!({"keys": [renamed, new.jwk()]}).to_string();
+    for (code, body) in [(500, ""), (200, "<html>"), (200, r#"{"keys":[]}"#), (200, renamed.as_str())] {
+        endpoint.say(code, body).await;
+        fetched().await;
+        assert!(idle.is_served().await, "{code} {body}");
+    }
+    endpoint.publish(&[&new]).await;
+    fetched().await;
+    assert_eq!((idle.closed().await, subscribed.closed().await), (4104, 4104));
+    assert!(by_new.is_served().await && ours.is_served().await);
+}
+
+#[tokio::test]
 async fn until_keys_were_fetched_the_client_is_told_to_come_back_not_to_log_in() {
     let endpoint = Endpoint::start().await;
     endpoint.say(503, "").await;

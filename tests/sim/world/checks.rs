@@ -3,10 +3,25 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use balance_gateway::model::{AccountState, Channel, Filter, Mono, RowState};
+use balance_gateway::model::{AccountState, Channel, Filter, Mono, ReasonCode, RowState};
 
-use super::gateway::{MAX_ORDERS, MAX_ROWS};
+use super::gateway::{MAX_ORDERS, Upstream};
+use super::net::Pipe;
+use super::witness::Seen;
 use super::{World, truth};
+
+/// The oldest version that a live row, or the lack of one, may show: of that key the venue has said so much on this connection.
+fn said_since(upstream: &Upstream, pipe: &Pipe, key: &truth::Key) -> u64 {
+    let told = pipe.told.get(key);
+    let heard = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));
+    let low = heard.copied().unwrap_or_default().max(pipe.opened);
+    // What no message told of since REST was asked is what REST said, or in doubt.
+    let newest = told.and_then(|told| told.last());
+    match upstream.rest_said {
+        Some((said, floor)) if newest.is_none_or(|told| *told <= floor) => low.max(said),
+        _ => low,
+    }
+}
 
 impl World {
     /// After each step: wakes readers, lets clients do what they can, and checks.
@@ -16,7 +31,8 @@ impl World {
         let gsn = self.gateway.store.gsn();
         let committed = gsn != std::mem::replace(&mut self.seen, gsn);
         for nth in 0..self.clients.len() {
-            let (hash, now, trace) = (&mut self.hash, self.now, self.trace);
+            let now = self.here();
+            let (hash, trace) = (&mut self.hash, self.trace);
             let mut note = |text: &str| {
                 hash.write(text.as_bytes());
                 if trace {
@@ -76,6 +92,7 @@ impl World {
                 self.gateway.upstreams[nth.expect("a row belongs to an account")].idx
             };
             self.gateway.history.note(idx_of, &cut);
+            let cut = cut.changes;
             let records = cut.accounts.iter().map(|record| &record.key.account);
             let mut changed: Vec<_> = records.chain(cut.balances.iter().map(|row| &row.key.account)).collect();
             changed.dedup();
@@ -86,9 +103,12 @@ impl World {
     }
 
     fn check_rows(&mut self, nth: usize, gsn: u64) {
+        if self.accounts[nth].is_removed {
+            return; // whether anybody is still told of it, `hidden` tells
+        }
         let upstream = &self.gateway.upstreams[nth];
         let side = &self.sides[self.accounts[nth].side];
-        let Some((record, rows)) = self.gateway.history.at(upstream.idx, gsn) else { return };
+        let Some(Seen { record, complete, rows }) = self.gateway.history.at(upstream.idx, gsn) else { return };
         let state = record.state;
         let pipe = upstream.conn.and_then(|conn| side.pipes.get(&conn));
         let recent_ms = self.recent_ms(nth);
@@ -107,16 +127,7 @@ impl World {
                 why = Some("a row is live, though the venue has ended the subscription".into());
             }
             if pipe.clean {
-                let told = pipe.told.get(&(row.wallet.clone(), row.asset.clone()));
-                let told = told.and_then(|told| told.iter().rfind(|version| **version <= upstream.floor));
-                let mut low = told.copied().unwrap_or_default().max(pipe.opened);
-                // A row that no message told of since REST was asked is what REST said, or in doubt.
-                let newest = pipe.told.get(&(row.wallet.clone(), row.asset.clone())).and_then(|told| told.last());
-                if let Some((said, floor)) = upstream.rest_said
-                    && newest.is_none_or(|told| *told <= floor)
-                {
-                    low = low.max(said);
-                }
+                let low = said_since(upstream, pipe, &(row.wallet.clone(), row.asset.clone()));
                 if !side.log.allows(row, low, upstream.ceiling) {
                     why = Some(format!("a live row is not what was said last (versions {low} to {})", upstream.ceiling));
                 }
@@ -129,7 +140,17 @@ impl World {
                 break;
             }
         }
-        if rows.len() > MAX_ROWS.min(side.log.keys()) {
+        if why.is_none() && (state == AccountState::Live || complete) {
+            why = side.log.without_row(&rows).find_map(|key| {
+                let low = pipe.filter(|pipe| pipe.clean).map(|pipe| said_since(upstream, pipe, key));
+                if low.is_some_and(|low| !side.log.allows_none(key, low, upstream.ceiling)) {
+                    return Some(format!("a whole account lacks {key:?}, of which the venue has told"));
+                }
+                let is_old = state == AccountState::Live && !side.log.allows_none(key, recent, side.log.version());
+                is_old.then(|| format!("a live account lacks {key:?}, which was held all the last {recent_ms} ms"))
+            });
+        }
+        if rows.len() > self.max_rows.min(side.log.keys()) {
             why = Some(format!("{} rows, of {} ever held", rows.len(), side.log.keys()));
         }
         let orders = self.gateway.store.changes_since(0, &[upstream.idx], &Filter::default(), Channel::Orders).orders.len();
@@ -158,14 +179,18 @@ impl World {
         let side = &self.sides[self.accounts[nth].side];
         let record = self.gateway.store.record(self.gateway.upstreams[nth].idx)?;
         let id = &self.accounts[nth].spec.id;
-        if record.state != AccountState::Live {
+        // With more held than it may have rows, it shows a part, and says so.
+        let limited = record.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::RowLimit);
+        let is_part = self.max_rows < side.log.keys() && record.state == AccountState::Degraded && limited;
+        if record.state != AccountState::Live && !is_part {
             return Some(format!("{id} is {:?}: {:?}", record.state, record.reason));
         }
         let rows = self.gateway.rows(nth);
         if let Some(row) = rows.iter().find(|row| row.state != RowState::Live) {
             return Some(format!("{id}: a row is not live: {}", truth::brief(row)));
         }
-        let found = truth::differences(&rows, &side.log, self.knows[self.accounts[nth].side]);
+        let mut found = truth::differences(&rows, &side.log, self.knows[self.accounts[nth].side]);
+        found.retain(|difference| !(is_part && difference.ends_with(truth::NO_ROW)));
         found.first().map(|difference| format!("{id}: {difference}"))
     }
 

@@ -8,12 +8,14 @@ use std::task::{Context, Waker as TaskWaker};
 
 use balance_gateway::client::{ClientOut, ClientSession};
 use balance_gateway::hub::Waker;
-use balance_gateway::model::{Amount, Balance, Channel, Filter, Mono, Now, Order, RowState};
+use balance_gateway::model::{Amount, Balance, Channel, Filter, Mono, Now, Order, RowState, UnixMs};
+use balance_gateway::protocol::CloseCode;
 use serde_json::{Value, json};
 
 use super::gateway::{Account, Gateway, token};
 use super::truth::brief;
 use super::view::{View, is_zero};
+use super::witness::Seen;
 
 /// Frames one write of the session may hold, at most: a snapshot in parts and the answers to a burst of requests.
 const MAX_WRITE: usize = 64;
@@ -45,6 +47,8 @@ pub struct Client {
     asked: Option<Filter>,
     pub view: View,
     conn: Option<Conn>,
+    /// Tokens issued until then are worth nothing.
+    revoked_until: UnixMs,
     back_at: Option<Mono>,
     pub frames: u64,
     pub resumed: u64,
@@ -57,6 +61,8 @@ struct Conn {
     outbox: VecDeque<(Mono, Told)>,
     /// A write is under way until then.
     writing: Option<Mono>,
+    /// Its token was revoked.
+    revoked: bool,
 }
 
 enum Asked {
@@ -74,7 +80,7 @@ impl Client {
     pub fn new(wish: Wish) -> Self {
         let channel = if wish.orders { "user:orders" } else { "user:balances" };
         let view = View::new(channel, wish.filter.nonzero);
-        Self { wish, asked: None, view, conn: None, back_at: Some(Mono(0)), frames: 0, resumed: 0 }
+        Self { wish, asked: None, view, conn: None, revoked_until: UnixMs(0), back_at: Some(Mono(0)), frames: 0, resumed: 0 }
     }
 
     /// When something happens next without anybody's doing.
@@ -98,6 +104,14 @@ impl Client {
             self.view.disconnected();
             self.asked = None;
             self.back_at = Some(now.plus_ms(BACK_MS));
+        }
+    }
+
+    /// Its tokens issued until then were revoked.
+    pub fn revoke(&mut self, until: UnixMs) {
+        self.revoked_until = until;
+        if let Some(conn) = &mut self.conn {
+            conn.revoked = true;
         }
     }
 
@@ -141,7 +155,9 @@ impl Client {
         let mut session = ClientSession::new(Arc::clone(&gateway.deps), now);
         let waker = session.waker();
         let (inbox, outbox) = Default::default();
-        self.conn = Some(Conn { session, waker, inbox, outbox, writing: None });
+        // Tokens tell the second.
+        let revoked = now.unix.0 / 1000 * 1000 <= self.revoked_until.0;
+        self.conn = Some(Conn { session, waker, inbox, outbox, writing: None, revoked });
         let token = token(&self.wish.user, self.wish.claim.as_deref(), now, TOKEN_MS);
         self.ask(now.mono, json!({"type": "auth_token", "token": token}));
         let since = self.view.since().filter(|_| !self.wish.forgetful);
@@ -186,6 +202,15 @@ impl Client {
                 conn.session.on_timeout(now, &mut out);
             } else if conn.outbox.front().is_none_or(|(at, _)| *at > now.mono) {
                 return Ok(read);
+            }
+            if conn.revoked && out.close.is_some_and(|(code, _)| code == CloseCode::TokenRevoked) {
+                self.cut(now.mono);
+                // The next token must be of a later second.
+                self.back_at = Some(now.mono.plus_ms(BACK_MS + 1_000));
+                return Ok(read);
+            }
+            if conn.revoked && !out.frames.is_empty() {
+                return Err("something is told to a client whose token was revoked".into());
             }
             conn.write(now, out, latency, self.wish.slow_ms, &hidden)?;
             while let Some((_, told)) = self.conn.as_mut().and_then(|conn| pop_due(&mut conn.outbox, now.mono)) {
@@ -241,6 +266,9 @@ impl Client {
 
     /// May this client's user see the account?
     pub fn sees(&self, account: &Account) -> bool {
+        if account.is_removed {
+            return false;
+        }
         match &self.wish.claim {
             Some(claim) => claim.iter().any(|id| **id == *account.spec.id),
             None => account.owners.contains(&self.wish.user),
@@ -316,9 +344,13 @@ impl Client {
         }
         for (account, up) in accounts.iter().zip(&gateway.upstreams) {
             let name = [account.venue.name.to_owned(), account.spec.id.to_string()];
-            let (Some(held), Some((record, rows))) = (self.view.accounts.get(&name), gateway.history.at(up.idx, *gsn)) else {
+            let (Some(held), Some(seen)) = (self.view.accounts.get(&name), gateway.history.at(up.idx, *gsn)) else {
                 continue;
             };
+            let Seen { record, complete, rows } = seen;
+            if self.view.complete && !complete {
+                return Err(format!("at gsn {gsn} the client held all for complete, and {} was not", name[1]));
+            }
             if held["state"] != record.state.as_str() {
                 return Err(format!(
                     "at gsn {gsn} the client held {} as {}, it was {:?}",

@@ -28,6 +28,8 @@ pub struct Account {
     /// Which of the world's venues.
     pub side: usize,
     pub owners: Vec<String>,
+    /// A reload has taken it out of the configuration.
+    pub is_removed: bool,
 }
 
 /// One account's link, and what the world knows of its connection.
@@ -67,46 +69,20 @@ pub struct Gateway {
     pub woken: u64,
     pub witness: Witness,
     pub history: History,
+    shared: Shared,
+    max_rows: usize,
 }
 
 impl Gateway {
-    pub fn start(run: u32, accounts: &[Account], access: &Arc<ArcSwap<Access>>, seed: u64, now: Now) -> Self {
+    pub fn start(run: u32, accounts: &[Account], access: &Arc<ArcSwap<Access>>, max_rows: usize, seed: u64, now: Now) -> Self {
         let metrics = Arc::new(Metrics::default());
         let store = Store::new(format!("e{run}"), Arc::clone(&metrics));
         let hub = Hub::new(Arc::clone(&store), Arc::clone(&metrics));
         let shared = Shared::default();
-        let upstreams = accounts.iter().zip(0..).map(|(account, nth)| {
-            let key = key(account);
-            let idx = store.add_account(key, true, MAX_ROWS, now);
-            let connector = (account.venue.connect)(&account.spec, &shared).expect("the account was checked");
-            let link = Link::new(LinkParts {
-                idx,
-                account: account.spec.id.to_string(),
-                venue: account.venue,
-                store: Arc::clone(&store),
-                metrics: Arc::clone(&metrics),
-                connector,
-                host: shared.host(&account.spec.ws_url, account.venue.limits),
-                seed: seed.wrapping_mul(31).wrapping_add(nth),
-            });
-            let (conn, calls, sent, rest_said) = Default::default();
-            Upstream {
-                link,
-                idx,
-                conn,
-                dial: 0,
-                heard: now.mono,
-                floor: 0,
-                floor_before: (now.mono, 0),
-                ceiling: 0,
-                calls,
-                sent,
-                rest_said,
-                late_at: None,
-                was_late: false,
-            }
-        });
-        let upstreams: Vec<Upstream> = upstreams.collect();
+        let make = |(account, nth)| {
+            upstream(account, (&store, &metrics), &shared, max_rows, seed.wrapping_mul(31).wrapping_add(nth), now)
+        };
+        let upstreams: Vec<Upstream> = accounts.iter().zip(0..).map(make).collect();
         let witness = Witness::new(&store, upstreams.iter().map(|up| up.idx).collect());
         let directory = Arc::new(Directory::default());
         let deps = Deps {
@@ -117,17 +93,34 @@ impl Gateway {
             limits: limits(),
         };
         let (deps, history) = (Arc::new(deps), History::default());
-        let gateway = Self { run, store, hub, deps, directory, upstreams, metrics, woken: 0, witness, history };
+        let woken = 0;
+        let gateway = Self { run, store, hub, deps, directory, upstreams, metrics, woken, witness, history, shared, max_rows };
         gateway.list(accounts);
         gateway
     }
 
     /// Tells access whose the accounts are.
     pub fn list(&self, accounts: &[Account]) {
-        let listed = accounts.iter().zip(&self.upstreams);
+        let listed = accounts.iter().zip(&self.upstreams).filter(|(account, _)| !account.is_removed);
         let listed = listed.map(|(account, up)| Listed { idx: up.idx, key: key(account), owners: account.owners.clone() });
         self.directory.replace(listed.collect());
         self.hub.wake_all();
+    }
+
+    /// Takes an account out, as a reload does. Its connection is hung up by whoever has it.
+    pub fn remove(&mut self, nth: usize) {
+        let upstream = &mut self.upstreams[nth];
+        upstream.link.stop(&mut Vec::new());
+        upstream.dial += 1;
+        self.store.remove_account(upstream.idx);
+    }
+
+    /// Puts an account in, as a reload does: as one that nothing was heard of.
+    pub fn add(&mut self, nth: usize, account: &Account, seed: u64, now: Now) {
+        let made = upstream(account, (&self.store, &self.metrics), &self.shared, self.max_rows, seed, now);
+        self.witness.follow(made.idx);
+        // Answers to what the earlier one asked for are not for this one.
+        self.upstreams[nth] = Upstream { dial: self.upstreams[nth].dial + 1, ..made };
     }
 
     /// All rows of an account.
@@ -140,6 +133,44 @@ impl Gateway {
     pub fn awaits(&mut self, nth: usize, conn: ConnId, call: CallId) -> bool {
         let upstream = &mut self.upstreams[nth];
         upstream.conn == Some(conn) && upstream.calls.remove(&(conn, call.0))
+    }
+}
+
+fn upstream(
+    account: &Account,
+    (store, metrics): (&Arc<Store>, &Arc<Metrics>),
+    shared: &Shared,
+    max_rows: usize,
+    seed: u64,
+    now: Now,
+) -> Upstream {
+    let idx = store.add_account(key(account), true, max_rows, now);
+    let connector = (account.venue.connect)(&account.spec, shared).expect("the account was checked");
+    let link = Link::new(LinkParts {
+        idx,
+        account: account.spec.id.to_string(),
+        venue: account.venue,
+        store: Arc::clone(store),
+        metrics: Arc::clone(metrics),
+        connector,
+        host: shared.host(&account.spec.ws_url, account.venue.limits),
+        seed,
+    });
+    let (conn, calls, sent, rest_said) = Default::default();
+    Upstream {
+        link,
+        idx,
+        conn,
+        dial: 0,
+        heard: now.mono,
+        floor: 0,
+        floor_before: (now.mono, 0),
+        ceiling: 0,
+        calls,
+        sent,
+        rest_said,
+        late_at: None,
+        was_late: false,
     }
 }
 

@@ -96,6 +96,7 @@ impl World {
 
     pub(super) fn dialed(&mut self, owner: Owner, dial: u32, result: Result<ConnId, DialError>) {
         let nth = self.accounts[owner.link].side;
+        let here = self.here();
         let current = owner.run == self.gateway.run && self.gateway.upstreams[owner.link].dial == dial;
         if !current {
             if let Ok(conn) = result {
@@ -115,7 +116,7 @@ impl World {
             upstream.sent.clear();
         }
         let mut commands = Vec::new();
-        upstream.link.on_dialed(self.now, result.map(|_| ()), &mut commands);
+        upstream.link.on_dialed(here, result.map(|_| ()), &mut commands);
         self.tell(|| format!("link {} dialed: {result:?}", owner.link));
         self.carry_out(owner.link, commands);
     }
@@ -183,11 +184,11 @@ impl World {
         if is_late {
             self.hear_late(owner.link, conn);
         }
-        let mut commands = Vec::new();
+        let (here, mut commands) = (self.here(), Vec::new());
         let upstream = &mut self.gateway.upstreams[owner.link];
         let given =
             reply.as_ref().map(|(status, body)| Reply { status: *status, body: body.as_bytes() }).map_err(|error| *error);
-        upstream.link.on_reply(self.now, call, given, &mut commands);
+        upstream.link.on_reply(here, call, given, &mut commands);
         let text = reply.as_ref().map_or("nothing", |(_, body)| body);
         self.tell_text(("link", owner.link), text);
         self.carry_out(owner.link, commands);

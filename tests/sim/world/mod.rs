@@ -16,6 +16,9 @@
 //!   lags) is believed where nothing was proven; it never excuses a row of an account that was.
 //! - **Recent.** In a `live` account (not in a `degraded` one: its reason says that comparing fails), a `live` row shows a holding that the
 //!   book had within the last [`World::recent_ms`], whatever was lost: liveness bound, reconcile period and the second opinion.
+//! - **Nothing lacks.** What holds of a `live` row holds of a row that is not there: an account that is `live`, or that a reader is told is
+//!   complete, lacks no asset of which the venue has told on this connection that it is held, nor one that was held all the time that
+//!   *recent* gives. No row stands for zero there.
 //! - **Nothing invented.** Every row, stale ones too, shows a holding that the book once had.
 //! - **Readers.** Each client builds its picture by the published rules alone (`view.rs`). `gsn` grows, `prev` chains, parts come together,
 //!   nothing precedes `subscribed`, no frame names an account outside the client's right. After each frame a client's picture is exactly the
@@ -147,6 +150,10 @@ pub struct World {
     /// [`World::settle`] looks after each event instead of each second.
     pub precise: bool,
     pub recent_ms: u64,
+    /// Most rows the gateway keeps of one account.
+    pub max_rows: usize,
+    /// How far the gateway's wall clock is off.
+    pub off_ms: i64,
     knows: Vec<[bool; 3]>,
     access: Arc<ArcSwap<Access>>,
     queue: BinaryHeap<Reverse<Queued>>,
@@ -179,7 +186,8 @@ impl World {
                     wallets: sample.wallets.clone(),
                     options: Options::new(wish.options.clone()),
                 };
-                accounts.push(Account { spec, venue: wish.venue, side: nth, owners: owners.clone() });
+                let owners = owners.clone();
+                accounts.push(Account { spec, venue: wish.venue, side: nth, owners, is_removed: false });
             }
             let market = Market::new(&id, sample.markets, rng.u64(..));
             let sim = (wish.venue.simulate)(SimSetup { accounts: vec![sample.account], seed: rng.u64(..) });
@@ -188,7 +196,7 @@ impl World {
             sides.push(side);
         }
         let access = gateway::access();
-        let gateway = Gateway::start(0, &accounts, &access, rng.u64(..), now);
+        let gateway = Gateway::start(0, &accounts, &access, gateway::MAX_ROWS, rng.u64(..), now);
         let bound = venues.iter().map(|wish| wish.venue.liveness_bound_ms).max().unwrap_or(0);
         let mut world = Self {
             now,
@@ -203,6 +211,8 @@ impl World {
             trace: false,
             precise: false,
             recent_ms: bound + RECONCILE_MS,
+            max_rows: gateway::MAX_ROWS,
+            off_ms: 0,
             access,
             queue: BinaryHeap::new(),
             serial: 0,

@@ -56,7 +56,7 @@ impl World {
         let sides = self.sides.iter().zip(0..).filter_map(|(side, nth)| Some((side.sim.deadline()?, Timer::Sim(nth))));
         let links = self.gateway.upstreams.iter().zip(0..);
         let links = links.filter_map(|(up, nth)| Some((up.link.deadline()?, Timer::Link(nth))));
-        let clients = self.clients.iter().filter_map(|client| Some((client.next(self.now)?, Timer::Clients)));
+        let clients = self.clients.iter().filter_map(|client| Some((client.next(self.here())?, Timer::Clients)));
         sides.chain(links).chain(clients).min_by_key(|(at, _)| *at)
     }
 
@@ -73,8 +73,8 @@ impl World {
             }
             Timer::Link(nth) => {
                 self.tell(|| format!("link {nth} timer"));
-                let mut commands = Vec::new();
-                self.gateway.upstreams[nth].link.on_timer(self.now, &mut commands);
+                let (here, mut commands) = (self.here(), Vec::new());
+                self.gateway.upstreams[nth].link.on_timer(here, &mut commands);
                 self.carry_out(nth, commands);
             }
             Timer::Clients => {} // `look` lets them do what is due

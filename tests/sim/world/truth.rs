@@ -88,6 +88,24 @@ impl Log {
         }
     }
 
+    /// Every key without a row, of which something was held at some time. Rows come in the order of their keys.
+    pub fn without_row<'a>(&'a self, rows: &'a [std::sync::Arc<Balance>]) -> impl Iterator<Item = &'a Key> {
+        let mut rows = rows.iter().map(|row| (&row.wallet, &row.asset)).peekable();
+        self.keys.keys().filter(move |key| {
+            let wanted = (&key.0, &key.1);
+            while rows.next_if(|row| *row < wanted).is_some() {}
+            rows.peek() != Some(&wanted)
+        })
+    }
+
+    /// Was nothing held of the key at some version from `low` to `high`?
+    pub fn allows_none(&self, key: &Key, low: u64, high: u64) -> bool {
+        let entries = self.keys.get(key).map_or(&[][..], Vec::as_slice);
+        let before = entries.iter().rfind(|entry| entry.version <= low && !entry.passing);
+        let mut later = entries.iter().filter(|entry| entry.version > low && entry.version <= high);
+        before.is_none_or(|entry| entry.held.holding.is_zero()) || later.any(|entry| entry.held.holding.is_zero())
+    }
+
     /// What is held now.
     fn latest(&self) -> impl Iterator<Item = (&Key, &Held)> {
         self.keys.iter().filter_map(|(key, entries)| Some((key, &entries.last()?.held)))
@@ -120,6 +138,9 @@ pub fn known(row: &Balance) -> [bool; 3] {
     [row.total.is_some(), row.available.is_some(), row.locked.is_some()]
 }
 
+/// How a difference ends that is a row's lack.
+pub const NO_ROW: &str = "and has no row";
+
 /// Where the rows differ from what is held now. Each row that holds something must give the numbers in `knows`.
 pub fn differences(rows: &[std::sync::Arc<Balance>], log: &Log, knows: [bool; 3]) -> Vec<String> {
     let mut found = Vec::new();
@@ -129,7 +150,7 @@ pub fn differences(rows: &[std::sync::Arc<Balance>], log: &Log, knows: [bool; 3]
             Some(row) if !row.is_zero() && known(row).iter().zip(knows).any(|(known, wanted)| wanted && !known) => {
                 found.push(format!("{key:?} is not wholly known: {}", brief(row)));
             }
-            None if !held.holding.is_zero() => found.push(format!("{key:?} holds {:?} and has no row", held.holding)),
+            None if !held.holding.is_zero() => found.push(format!("{key:?} holds {:?} {NO_ROW}", held.holding)),
             _ => {}
         }
     }

@@ -128,7 +128,7 @@ impl World {
 
     pub(super) fn hear(&mut self, nth: usize, conn: ConnId, link: usize, parcel: net::Parcel) {
         self.stats.heard += 1;
-        let now = self.now;
+        let (now, here) = (self.now, self.here());
         let mut commands = Vec::new();
         let upstream = &mut self.gateway.upstreams[link];
         upstream.heard = now.mono;
@@ -158,7 +158,7 @@ impl World {
         let before = self.gateway.store.gsn();
         match parcel.item {
             Item::Text(text) => {
-                upstream.link.on_frame(now, Frame::Text(&text), &mut commands);
+                upstream.link.on_frame(here, Frame::Text(&text), &mut commands);
                 let commits = self.gateway.store.gsn() - before;
                 let hangs_up = commands.iter().any(|command| matches!(command, Command::Hangup));
                 self.tell_text(("link", link), &text);
@@ -167,14 +167,14 @@ impl World {
                     self.fail(format!("one frame gave {commits} commits"));
                 }
             }
-            Item::Binary => upstream.link.on_frame(now, Frame::Binary(&[7, 0, 255]), &mut commands),
-            Item::Ping => upstream.link.on_frame(now, Frame::Ping, &mut commands),
-            Item::Pong => upstream.link.on_frame(now, Frame::Pong, &mut commands),
+            Item::Binary => upstream.link.on_frame(here, Frame::Binary(&[7, 0, 255]), &mut commands),
+            Item::Ping => upstream.link.on_frame(here, Frame::Ping, &mut commands),
+            Item::Pong => upstream.link.on_frame(here, Frame::Pong, &mut commands),
             Item::Close(_) | Item::End => {
                 upstream.conn = None;
                 upstream.calls.clear();
                 let code = if let Item::Close(code) = parcel.item { Some(code) } else { None };
-                upstream.link.on_closed(now, code);
+                upstream.link.on_closed(here, code);
                 if let Some(pipe) = self.sides[nth].pipes.get_mut(&conn) {
                     pipe.gateway_done = true;
                 }

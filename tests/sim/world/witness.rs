@@ -20,26 +20,37 @@ pub struct Witness(Arc<Reader>);
 
 struct Reader {
     store: Arc<Store>,
-    accounts: Vec<AccountIdx>,
+    accounts: Mutex<Vec<AccountIdx>>,
     bell: Arc<Notify>,
     state: Mutex<State>,
+}
+
+/// One reading.
+pub struct Cut {
+    pub changes: Changes,
+    /// By account, in the order of the witness's list: would a reader of it alone be told that nothing is left out?
+    complete: Vec<(AccountIdx, bool)>,
 }
 
 #[derive(Default)]
 struct State {
     cursor: u64,
     /// What each reading gave since the world last took it.
-    cuts: Vec<Changes>,
+    cuts: Vec<Cut>,
     waiting: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Reader {
     fn read(&self) {
         let mut state = self.state.lock().expect("no reading panics");
-        let changes = self.store.changes_since(state.cursor, &self.accounts, &Filter::default(), Channel::Balances);
+        let accounts = self.accounts.lock().expect("no reading panics");
+        let changes = self.store.changes_since(state.cursor, &accounts, &Filter::default(), Channel::Balances);
         if changes.cut > state.cursor {
             state.cursor = changes.cut;
-            state.cuts.push(changes);
+            // Nobody writes meanwhile: a world has one thread.
+            let alone = |idx| self.store.changes_since(changes.cut, &[idx], &Filter::default(), Channel::Balances).complete;
+            let complete = accounts.iter().map(|idx| (*idx, alone(*idx))).collect();
+            state.cuts.push(Cut { changes, complete });
         }
     }
 
@@ -72,6 +83,7 @@ impl Wake for Reader {
 
 impl Witness {
     pub fn new(store: &Arc<Store>, accounts: Vec<AccountIdx>) -> Self {
+        let accounts = Mutex::new(accounts);
         let reader = Reader { store: Arc::clone(store), accounts, bell: store.bell(), state: Mutex::default() };
         let reader = Arc::new(reader);
         reader.read();
@@ -79,8 +91,17 @@ impl Witness {
         Self(reader)
     }
 
+    /// Reads this account, too: it is new.
+    pub fn follow(&self, idx: AccountIdx) {
+        self.0.accounts.lock().expect("no reading panics").push(idx);
+        // The bell has rung for it, when nobody knew it.
+        let changes = self.0.store.changes_since(0, &[idx], &Filter::default(), Channel::Balances);
+        let complete = vec![(idx, changes.complete)];
+        self.0.state.lock().expect("no reading panics").cuts.push(Cut { changes, complete });
+    }
+
     /// Everything read since the last time, in order.
-    pub fn take(&self) -> Vec<Changes> {
+    pub fn take(&self) -> Vec<Cut> {
         std::mem::take(&mut self.0.state.lock().expect("no reading panics").cuts)
     }
 }
@@ -102,13 +123,22 @@ pub struct History {
 /// One account's versions, each with the gsn from which it held.
 #[derive(Default)]
 struct Past {
+    /// Only where it changes.
+    complete: Vec<(u64, bool)>,
     records: Vec<Arc<AccountRecord>>,
     rows: BTreeMap<Key, Vec<Arc<Balance>>>,
 }
 
 impl History {
     /// Adds a cut. Cuts come in order.
-    pub fn note(&mut self, idx_of: impl Fn(&str) -> AccountIdx, changes: &Changes) {
+    pub fn note(&mut self, idx_of: impl Fn(&str) -> AccountIdx, cut: &Cut) {
+        let Cut { changes, complete } = cut;
+        for (idx, complete) in complete {
+            let past = &mut self.accounts.entry(*idx).or_default().complete;
+            if past.last().is_none_or(|(_, last)| last != complete) {
+                past.push((changes.cut, *complete));
+            }
+        }
         for record in &changes.accounts {
             let past = self.accounts.entry(idx_of(&record.key.account)).or_default();
             past.records.push(Arc::clone(record));
@@ -119,11 +149,21 @@ impl History {
         }
     }
 
-    /// An account's record and rows as a reader at `gsn` has them.
-    pub fn at(&self, idx: AccountIdx, gsn: u64) -> Option<(&Arc<AccountRecord>, Vec<Arc<Balance>>)> {
+    /// An account as a reader at `gsn` has it.
+    pub fn at(&self, idx: AccountIdx, gsn: u64) -> Option<Seen<'_>> {
         let past = self.accounts.get(&idx)?;
         let record = past.records.iter().rfind(|record| record.gsn <= gsn)?;
         let row = |versions: &Vec<Arc<Balance>>| versions.iter().rfind(|row| row.gsn <= gsn).cloned();
-        Some((record, past.rows.values().filter_map(row).collect()))
+        let complete = past.complete.iter().rfind(|(since, _)| *since <= gsn).is_some_and(|(_, complete)| *complete);
+        Some(Seen { record, complete, rows: past.rows.values().filter_map(row).collect() })
     }
+}
+
+/// One account in one cut.
+pub struct Seen<'a> {
+    pub record: &'a Arc<AccountRecord>,
+    /// Nothing is left out of it.
+    pub complete: bool,
+    /// In the order of their keys.
+    pub rows: Vec<Arc<Balance>>,
 }

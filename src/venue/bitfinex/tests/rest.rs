@@ -172,7 +172,8 @@ fn the_rest_duty_recovers() {
 fn an_unreadable_rest_row_makes_absence_prove_nothing() {
     let body = r#"[["exchange","BTC",1,0,null,null,null],["exchange","USD",1]]"#;
     let malformed = "malformed: REST wallets: field UNSETTLED_INTEREST is missing";
-    assert_eq!(answered(Ok((200, body))).0, ["duty fine", malformed, "reconcile Nothing [exchange BTC 1/keep]"]);
+    let expected = ["duty fine", malformed, "omitted protocol_error", "reconcile Nothing [exchange BTC 1/keep]"];
+    assert_eq!(answered(Ok((200, body))).0, expected);
 }
 
 #[test]

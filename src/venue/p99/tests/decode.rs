@@ -7,6 +7,10 @@ fn row(token: &str, available: &str, frozen: &str, ts: Option<i64>) -> Row {
     Row { token: token.into(), available, frozen, ts: ts.map(UnixMs) }
 }
 
+fn listing(rows: Vec<Row>) -> Listing {
+    Listing { rows, ..Listing::default() }
+}
+
 #[test]
 fn every_fixture_reads_as_documented() {
     let refused = |message: &'static str| Incoming::AuthResult { success: false, message: message.into() };
@@ -32,9 +36,9 @@ fn every_fixture_reads_as_documented() {
         assert_eq!(wire::frame(text), Ok(expected), "{text}");
     }
     let both = vec![row("DF", "10000", "100", None), row("USDT", "5000", "0", None)];
-    assert_eq!(wire::balances(include_bytes!("../fixtures/rest_balances_object.json")), Ok(both.clone()));
-    assert_eq!(wire::balances(include_bytes!("../fixtures/rest_balances_array.json")), Ok(both));
-    assert_eq!(wire::balances(include_bytes!("../fixtures/rest_balances_empty.json")), Ok(vec![]));
+    assert_eq!(wire::balances(include_bytes!("../fixtures/rest_balances_object.json")), Ok(listing(both.clone())));
+    assert_eq!(wire::balances(include_bytes!("../fixtures/rest_balances_array.json")), Ok(listing(both)));
+    assert_eq!(wire::balances(include_bytes!("../fixtures/rest_balances_empty.json")), Ok(listing(vec![])));
     assert_eq!(wire::listen_key(include_bytes!("../fixtures/rest_listen_key.json")).unwrap().len(), 64);
     let refusal = |status, body| wire::refusal_of(&Reply { status, body });
     assert_eq!(refusal(503, include_bytes!("../fixtures/rest_engine_busy.json").as_slice()).error, "ENGINE_BUSY");
@@ -68,13 +72,37 @@ fn a_wrong_field_is_an_error_that_names_it() {
     assert_eq!(push(r#"{"available":"1","frozen":"0","ts":1}"#), WireError::Push { token: None, field: "token" });
     assert_eq!(push(r#"["DF","1","0",1]"#), WireError::Push { token: None, field: "*" });
     assert_eq!(wire::frame(r#"["pong","spot:user:balances",null,null,null,null]"#), Err(WireError::Json));
-    assert_eq!(wire::balances(br#"[["DF","1","0",1]]"#), Err(WireError::Json));
+    assert_eq!(wire::balances(br#"[["DF","1","0",1]]"#), Err(WireError::Field("token")));
     assert_eq!(push("7"), WireError::Push { token: None, field: "*" });
     assert_eq!(wire::frame(r#"{"channel":"x"}"#), Err(WireError::Field("type")));
     assert_eq!(wire::balances(br#"{"data":[]}"#), Err(WireError::Field("balances")));
-    assert_eq!(wire::balances(br#"[{"token":"DF","frozen":"0"}]"#), Err(WireError::Field("available")));
-    let twice = br#"[{"token":"DF","available":"0","frozen":"0"},{"token":"DF","available":"1","frozen":"0"}]"#;
-    assert_eq!(wire::balances(twice), Err(WireError::Twice));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_concerns_its_own_token_alone() {
+    let of = |rows: &str| {
+        wire::balances(format!(r#"{{"balances":[{{"token":"OK","available":"1","frozen":"0"}},{rows}]}}"#).as_bytes())
+    };
+    let ok = || vec![row("OK", "1", "0", None)];
+    for amount in ["\"abc\"", "null", "\" 1\"", "true", "\"1e999\""] {
+        let problem = Some(WireError::Field("available"));
+        let read = Listing { rows: ok(), unreadable: vec!["ODD".into()], has_unnamed: false, problem };
+        assert_eq!(of(&format!(r#"{{"token":"ODD","available":{amount},"frozen":"0"}}"#)), Ok(read), "{amount}");
+    }
+    for unnamed in [r#"{"available":"1","frozen":"0"}"#, r#"{"token":7,"available":"1","frozen":"0"}"#, "[]", "null"] {
+        let problem = Some(WireError::Field("token"));
+        assert_eq!(of(unnamed), Ok(Listing { rows: ok(), unreadable: vec![], has_unnamed: true, problem }), "{unnamed}");
+    }
+    let twice = r#"{"token":"T","available":"0","frozen":"0"},{"token":"T","available":"1","frozen":"0"}"#;
+    let read = Listing { rows: ok(), unreadable: vec!["T".into()], has_unnamed: false, problem: Some(WireError::Twice) };
+    assert_eq!(of(twice), Ok(read));
+}
+
+#[test]
+fn as_many_rows_are_taken_as_an_account_may_have() {
+    let of = |rows: usize| format!("[{}]", vec![r#"{"token":"T"}"#; rows].join(","));
+    assert!(wire::balances(of(wire::MAX_ROWS).as_bytes()).is_ok());
+    assert_eq!(wire::balances(of(wire::MAX_ROWS + 1).as_bytes()), Err(WireError::TooMany));
 }
 
 #[test]
@@ -83,7 +111,7 @@ fn unknown_fields_and_a_number_for_an_amount_are_taken() {
         "data":{"token":"D\u0046","available":1.50,"frozen":1e-8,"ts":1,"usd":"9"}}"#;
     assert_eq!(wire::frame(text), Ok(Incoming::Balance(row("DF", "1.50", "0.00000001", Some(1000)))));
     let body = br#"  {"page":1,"balances":[{"token":"DF","available":"1","frozen":"0","usd":1.5}]}"#;
-    assert_eq!(wire::balances(body), Ok(vec![row("DF", "1", "0", None)]));
+    assert_eq!(wire::balances(body), Ok(listing(vec![row("DF", "1", "0", None)])));
 }
 
 #[test]
@@ -116,7 +144,7 @@ proptest! {
         let available = format!("{whole}.{fraction}");
         let written = if quoted { format!("\"{available}\"") } else { available.clone() };
         let list = format!(r#"[{{"token":"DF","available":{written},"frozen":"{frozen}"}}]"#);
-        let update = wire::balances(list.as_bytes()).unwrap().remove(0).update();
+        let update = wire::balances(list.as_bytes()).unwrap().rows.remove(0).update();
         prop_assert_eq!(&update.available, &Field::Is(amount(&available)));
         let Field::Is(kept) = &update.available else { unreachable!() };
         prop_assert_eq!(kept.as_str(), available.as_str());

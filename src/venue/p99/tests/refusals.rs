@@ -327,3 +327,28 @@ fn an_answer_asked_before_a_resync_is_not_its_snapshot() {
     hand.until_call(10_000);
     assert_eq!(hand.answer(200, "[]"), ["snapshot ", "synced"]);
 }
+
+const ODD: &str = r#"{"balances":[{"token":"DF","available":"7","frozen":"0"},{"token":"ODD","available":"x","frozen":"0"}]}"#;
+
+#[test]
+fn an_unreadable_row_of_the_list_takes_nothing_from_the_others() {
+    let mut hand = Hand::asking();
+    let seed = "snapshot DF 7+0=7, ODD unsaid";
+    assert_eq!(hand.answer(200, ODD), ["malformed", seed, "synced", "unproven ODD"]);
+    hand.until_call(60_000);
+    let compared = "reconcile DF 7+0=7, ODD unsaid";
+    assert_eq!(hand.answer(200, ODD), ["malformed", compared], "a push since the request left stands: the store knows");
+    hand.until_call(60_000);
+    let twice = ODD.replace("ODD", "DF");
+    assert_eq!(hand.answer(200, &twice), ["malformed", "reconcile DF unsaid"]);
+}
+
+#[test]
+fn a_row_without_a_token_is_left_out_aloud() {
+    let mut hand = Hand::asking();
+    let seed = ["malformed", "omitted protocol_error", "snapshot DF 7+0=7", "synced"];
+    assert_eq!(hand.answer(200, &ODD.replace("\"ODD\"", "null")), seed);
+    let mut hand = Hand::asking();
+    let told = hand.answer(200, r#"[{"available":"1","frozen":"0"}]"#);
+    assert_eq!(told, ["malformed", "syncing reconcile_failed"], "rows that nobody can name are no list");
+}

@@ -88,9 +88,12 @@ fn edge_04_token_ids_are_text_of_any_length() {
     let events = lone.hear(&update(FIRST, &long, "5").replace(&format!("\"{long}\""), &long));
     let [VenueEvent::Rows(rows)] = &events[..] else { panic!("{events:?}") };
     assert_eq!(rows[0].asset, long);
-    let expected = ["malformed response.asset: no identifier of 1 to 128 characters"];
+    // No row can have such a name: the store is told that something lacks.
     for asset in [&"1".repeat(129), ""] {
+        let told = format!("unproven 0x74/{}", &asset[..asset.len().min(6)]);
+        let expected = ["malformed response.asset: no identifier of 1 to 128 characters", &told];
         assert_eq!(briefs(&lone.hear(&update(FIRST, asset, "5"))), expected);
+        assert_eq!(briefs(&lone.hear(&update(FIRST, asset, "0.0"))), expected[..1], "nothing is held");
     }
 }
 

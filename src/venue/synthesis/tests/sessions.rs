@@ -67,22 +67,56 @@ fn a_part_that_comes_late_makes_the_account_whole() {
     assert_eq!(briefs(&events), ["snapshot 0x12: 0x12/USDC=1", "partial false", "duty well"]);
 }
 
-#[test]
-fn what_the_last_connections_list_left_out_is_remembered_until_it_is_listed() {
-    let connector = connected(|spec| {
+/// An account of two wallets, of which each connection is told with a list of the first alone; then it breaks.
+fn of_two_wallets() -> Arc<dyn Connector> {
+    connected(|spec| {
         spec.wallets = [FIRST, SECOND].map(|address| WalletSpec { address: address.into(), assets: None }).into();
         spec.options = options_of(&[("reconcile_ms", 0.into())]);
-    });
-    let of_one = |list: &str| {
+    })
+}
+
+#[test]
+fn after_a_reconnect_two_lists_must_leave_a_wallet_out_again() {
+    let connector = of_two_wallets();
+    let first = listing(&[(FIRST, "{}")]);
+    for _ in 0..3 {
         let mut lone = Lone::of(&*connector);
-        lone.hear(list);
-        briefs(&lone.pass(2_000))
-    };
-    let (first, both) = (listing(&[(FIRST, "{}")]), listing(&[(FIRST, "{}"), (SECOND, "{}")]));
-    assert_eq!(of_one(&first), ["synced", "partial true", "duty protocol_error"]);
-    assert_eq!(of_one(&first), ["snapshot 0x12:", "synced", "duty well"]);
-    assert!(of_one(&both).is_empty(), "complete at once");
-    assert_eq!(of_one(&first), ["synced", "partial true", "duty protocol_error"]);
+        lone.hear(&first);
+        assert_eq!(briefs(&lone.pass(2_000)), ["synced", "partial true", "duty protocol_error"]);
+        lone.pass(1_500);
+        lone.hear(&first);
+        assert_eq!(briefs(&lone.pass(2_000)), ["snapshot 0x12:", "partial false", "duty well"]);
+    }
+}
+
+#[test]
+fn a_subscription_made_anew_needs_two_lists_as_well() {
+    let mut lone = Lone::new(&[FIRST, SECOND]);
+    lone.hear(&listing(&[(FIRST, "{}")]));
+    lone.pass(2_000);
+    lone.hear(r#"{"success":true,"response":"Unsubscribed"}"#);
+    lone.hear(&listing(&[(FIRST, "{}")]));
+    assert_eq!(briefs(&lone.pass(2_000))[..2], ["synced", "duty protocol_error"]);
+}
+
+#[test]
+fn where_a_subscribe_is_never_answered_twice_the_next_connection_brings_the_second_list() {
+    let connector = of_two_wallets();
+    let first = listing(&[(FIRST, "{}")]);
+    let mut lone = Lone::of(&*connector);
+    lone.hear(&first);
+    lone.pass(2_000);
+    for _ in 0..9 {
+        lone.pass(5_000);
+    }
+    assert_eq!(lone.closed.unwrap().reason.code, ReasonCode::ReconcileFailed);
+    let mut lone = Lone::of(&*connector);
+    lone.hear(&first);
+    assert_eq!(briefs(&lone.pass(2_000)), ["snapshot 0x12:", "synced", "duty well"]);
+    // It is settled; what comes after a break begins anew.
+    let mut lone = Lone::of(&*connector);
+    lone.hear(&first);
+    assert_eq!(briefs(&lone.pass(2_000)), ["synced", "partial true", "duty protocol_error"]);
 }
 
 #[test]

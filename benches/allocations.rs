@@ -213,7 +213,8 @@ impl Crowd {
             socket.set_nonblocking(true).expect("a socket");
             let _entered = self.runtime.enter();
             let socket = tokio::net::TcpStream::from_std(socket).expect("a socket");
-            let line = Line { stream: Stream::plain(Socket::new(socket), ()), read: Bytes::new(), waiting: None };
+            let (answer, read) = (Bytes::new(), Bytes::new());
+            let line = Line { stream: Stream::plain(Socket::new(socket), ()), answer, read, waiting: None };
             let (deps, drain) = (Arc::clone(&self.deps), drain.clone());
             let served = async move { serve(line, deps, Some(identity(clock)), clock, drain).await };
             self.tasks.spawn("client socket", Policy::Detached, served);

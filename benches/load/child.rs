@@ -2,13 +2,15 @@
 //!
 //! Linux only: it reads `/proc`.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, kill_process, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// A child that is killed when dropped.
@@ -17,12 +19,14 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Starts a program on core 0; this process goes back to core 1.
-    pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+    /// Starts a program on core 0, by way of [`leash`]; this process goes back to core 1.
+    pub fn spawn(program: &OsStr, args: &[&OsStr], pipes: impl FnOnce(&mut Command) -> &mut Command) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("leash").arg(std::process::id().to_string()).arg(program).args(args);
         pin(0); // children inherit it
-        let child = command.spawn();
+        let child = pipes(&mut command).spawn();
         pin(1);
-        Ok(Self { child: child.with_context(|| format!("{} cannot be started", command.get_program().display()))? })
+        Ok(Self { child: child.with_context(|| format!("{} cannot be started", program.display()))? })
     }
 
     /// Lines of the child's stderr, which must be a pipe.
@@ -80,6 +84,15 @@ impl Drop for Measured {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// What a child does first: it asks to be killed when its parent ends, however that ends, and becomes the program that it is told.
+pub fn leash(args: &[String]) -> anyhow::Result<()> {
+    let [parent, program, args @ ..] = args else { anyhow::bail!("leash takes a parent and a program") };
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let still = getppid().is_some_and(|pid| pid.as_raw_nonzero().to_string() == *parent);
+    anyhow::ensure!(still, "the parent has ended");
+    Err(Command::new(program).args(args).exec()).with_context(|| format!("{program} cannot be started"))
 }
 
 /// Binds this thread to a core, where there are two.

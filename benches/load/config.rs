@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -32,9 +32,8 @@ impl Gateway {
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         // Another build may be put in its place, to compare.
         let program = std::env::var_os("LOAD_GATEWAY").unwrap_or_else(|| env!("CARGO_BIN_EXE_balance-gateway").into());
-        let mut command = Command::new(program);
-        command.args(["serve", "--config"]).arg(&file).stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut process = Measured::spawn(&mut command)?;
+        let args = ["serve".as_ref(), "--config".as_ref(), file.as_os_str()];
+        let mut process = Measured::spawn(&program, &args, |command| command.stderr(Stdio::piped()).stdout(Stdio::null()))?;
         let mut log = process.log()?;
         let line = log.by_ref().map_while(Result::ok).find(|line| line.contains("\"serving\""));
         let line = line.context("the daemon did not start")?;

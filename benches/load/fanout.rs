@@ -45,23 +45,28 @@ pub fn run(scale: Scale) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Both servers with all of their clients; what a connection costs goes into the table.
+/// Both servers with all of their clients; what a connection costs goes into the table. The floor's come between the halves of ours: the
+/// kernel finds the socket of a segment the later the more that were opened after it share its place in the table.
 fn connect(count: usize, rows: &mut Vec<Row>) -> anyhow::Result<Pair> {
     let mut gateway = Gateway::start(Venue::bind(1, ASSETS)?, |_| USER.into())?;
     let token = config::token(USER)?;
-    let (cpu, memory) = (gateway.process.cpu_seconds(), gateway.process.resident_bytes());
-    let mut swarm = Swarm::connect(gateway.listen, count, |_| token.clone(), SUBSCRIBE)?;
+    let (mut cpu, mut memory) = (-gateway.process.cpu_seconds(), -gateway.process.resident_bytes());
+    let mut swarm = Swarm::connect(gateway.listen, count / 2, |_| token.clone(), SUBSCRIBE)?;
     pause(Duration::from_millis(200));
-    let (cpu, memory) = (gateway.process.cpu_seconds() - cpu, gateway.process.resident_bytes() - memory);
+    (cpu, memory) = (cpu + gateway.process.cpu_seconds(), memory + gateway.process.resident_bytes());
     // One update tells how long a frame is.
     gateway.venue.push(0, 0)?;
     gateway.venue.flush(0)?;
     swarm.clients[0].set_waiting(true)?;
     let frame_bytes = framed(&swarm.clients[0].read_frame()?);
     swarm.clients[0].set_waiting(false)?;
-    swarm.wait(1..count, 1)?;
-    swarm.reset();
+    swarm.wait(1..count / 2, 1)?;
     let floor = Floor::start(count, swarm.answer_bytes, frame_bytes)?;
+    (cpu, memory) = (cpu - gateway.process.cpu_seconds(), memory - gateway.process.resident_bytes());
+    swarm.join(Swarm::connect(gateway.listen, count - count / 2, |_| token.clone(), SUBSCRIBE)?);
+    pause(Duration::from_millis(200));
+    (cpu, memory) = (cpu + gateway.process.cpu_seconds(), memory + gateway.process.resident_bytes());
+    swarm.reset();
     let (each, signature) = (cpu / count as f64 * 1e6, signature_micros(&token)?);
     let bare = floor.process.cpu_seconds() / count as f64 * 1e6;
     let note = format!("{} with the signature's {}, floor {}, N = {count}", number(each), number(signature), number(bare));
@@ -165,17 +170,24 @@ impl Pair {
         Ok(())
     }
 
+    /// Seconds until the floor has accepted everybody anew, and µs of its CPU for each.
+    fn floor_returns(&mut self, count: usize) -> anyhow::Result<(f64, f64)> {
+        let Self { floor, token, .. } = self;
+        floor.swarm.clients.clear();
+        pause(Duration::from_millis(500));
+        let (began, before) = (Instant::now(), floor.process.cpu_seconds());
+        floor.swarm = Swarm::connect(floor.addr, count, |_| token.clone(), SUBSCRIBE)?;
+        Ok((began.elapsed().as_secs_f64(), (floor.process.cpu_seconds() - before) * 1e6 / count as f64))
+    }
+
     /// Everybody comes back at once, holding what they had before a few updates.
     fn storm(&mut self, scale: Scale) -> anyhow::Result<Row> {
         let (mut floor, mut ours, mut cpu) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
-        for _ in 0..scale.rounds.min(3) {
-            let count = scale.crowd;
-            self.floor.swarm.clients.clear();
-            pause(Duration::from_millis(500));
-            let (began, before) = (Instant::now(), self.floor.process.cpu_seconds());
-            self.floor.swarm = Swarm::connect(self.floor.addr, count, |_| self.token.clone(), SUBSCRIBE)?;
-            floor.push(began.elapsed().as_secs_f64());
-            cpu[0].push((self.floor.process.cpu_seconds() - before) * 1e6 / count as f64);
+        let count = scale.crowd;
+        for _ in 0..scale.rounds.min(5) {
+            let (seconds, micros) = self.floor_returns(count)?;
+            floor.push(seconds);
+            cpu[0].push(micros);
 
             let held: serde_json::Value = serde_json::from_str(&self.swarm.last[0])?;
             self.swarm.clients.clear();
@@ -194,7 +206,8 @@ impl Pair {
             cpu[1].push((self.gateway.process.cpu_seconds() - before) * 1e6 / count as f64);
             anyhow::ensure!(self.swarm.last[0].contains("\"resumed\":true"), "not resumed: {}", self.swarm.last[0]);
         }
-        let ratios: Vec<_> = ours.iter().zip(&floor).map(|(ours, floor)| ours / floor).collect();
+        floor.push(self.floor_returns(count)?.0);
+        let ratios = ratios(&floor, &ours);
         let note = format!(
             "{} s against {} s, CPU {} µs against {} µs each, N = {}",
             number(median(&ours)),

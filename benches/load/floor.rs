@@ -2,9 +2,10 @@
 //!
 //! This file is both ends: the child process, and the handle the load program steers it with.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::Context;
 use balance_gateway::protocol::WireText;
@@ -37,10 +38,10 @@ impl Floor {
 
     /// The process alone, without clients.
     pub fn spawn(answer_bytes: [usize; 2], frame_bytes: usize) -> anyhow::Result<(Measured, SocketAddr, TcpStream)> {
-        let mut command = Command::new(std::env::current_exe()?);
-        let sizes = [answer_bytes[0], answer_bytes[1], frame_bytes].map(|n| n.to_string());
-        command.arg("floor").args(sizes).stdout(Stdio::piped());
-        let mut process = Measured::spawn(&mut command)?;
+        let program = std::env::current_exe()?;
+        let [hello, snapshot, frame] = [answer_bytes[0], answer_bytes[1], frame_bytes].map(|n| n.to_string());
+        let args = ["floor", &hello, &snapshot, &frame].map(OsStr::new);
+        let mut process = Measured::spawn(program.as_os_str(), &args, |command| command.stdout(Stdio::piped()))?;
         let addr: SocketAddr = process.out()?.next().context("the floor did not start")??.parse()?;
         let steer = TcpStream::connect(addr)?;
         steer.set_nodelay(true)?;

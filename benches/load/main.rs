@@ -60,6 +60,9 @@ fn main() -> anyhow::Result<()> {
     if args.first().is_some_and(|arg| arg == "floor") {
         return floor::run(&args[1..]);
     }
+    if args.first().is_some_and(|arg| arg == "leash") {
+        return child::leash(&args[1..]);
+    }
     if args.iter().any(|arg| arg == "--list") {
         return Ok(()); // a test runner asks what there is to run: nothing
     }

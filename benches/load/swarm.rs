@@ -65,6 +65,12 @@ impl Swarm {
         Ok(swarm)
     }
 
+    /// Takes in the clients of another one.
+    pub fn join(&mut self, other: Self) {
+        self.clients.extend(other.clients);
+        (self.answer_bytes, self.last) = (other.answer_bytes, other.last);
+    }
+
     /// Rows are counted from here.
     pub fn reset(&mut self) {
         self.clients.iter_mut().for_each(|client| client.rows = 0);

@@ -17,6 +17,7 @@ mod verify;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use secrecy::SecretString;
 
@@ -96,6 +97,15 @@ pub struct Access {
     revocations: Arc<Revocations>,
     seats: Seats<Arc<str>>,
     max_connections_per_user: usize,
+    /// Which configuration of this process it is, from 1.
+    number: u32,
+}
+
+/// What rights were judged by: a configuration, and the revocations in force. Another one may judge otherwise. The default is none's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Basis {
+    configuration: u32,
+    revocations: u32,
 }
 
 impl Access {
@@ -104,6 +114,7 @@ impl Access {
     /// # Errors
     /// Everything that is wrong: the key below `access` (`keys[0].secret`), and what is wrong with its cure.
     pub fn new(config: &Config) -> Result<Self, Vec<(String, String)>> {
+        static LAST: AtomicU32 = AtomicU32::new(0);
         let mut problems = Vec::new();
         if config.accounts_claim.is_empty() {
             problems.push(("accounts_claim".to_owned(), "is empty; name a claim, such as \"accounts\"".to_owned()));
@@ -125,6 +136,7 @@ impl Access {
             revocations: Arc::default(),
             seats: Seats::default(),
             max_connections_per_user: config.max_connections_per_user,
+            number: LAST.fetch_add(1, Ordering::Relaxed) + 1,
         })
     }
 
@@ -200,6 +212,11 @@ impl Access {
             self.keys.iter().any(|key| key.mark == mark)
         };
         !holds || self.revocations.covers(identity)
+    }
+
+    /// What [`Access::is_revoked`] judges by now. Read it before asking: what comes between is then found by the next look.
+    pub fn basis(&self) -> Basis {
+        Basis { configuration: self.number, revocations: self.revocations.count() }
     }
 
     /// What was revoked.

@@ -4,7 +4,7 @@
 //! one is refused aloud. Where they are kept past a restart is the matter of who runs the gateway.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,8 @@ pub enum RevokeError {
 /// Every revocation in force.
 #[derive(Debug, Default)]
 pub struct Revocations {
-    /// False until the first one: most gateways never see any.
-    any: AtomicBool,
+    /// How many were put in force, again or anew. Most gateways never see any.
+    count: AtomicU32,
     held: RwLock<Held>,
 }
 
@@ -102,7 +102,7 @@ impl Revocations {
                 *entry = (entry.0.max(issued_before), later(entry.1, until));
             }
         }
-        self.any.store(true, Ordering::Release);
+        self.count.fetch_add(1, Ordering::Release);
         Ok(held.tokens.len() + held.users.len())
     }
 
@@ -119,9 +119,14 @@ impl Revocations {
         tokens.chain(users).collect()
     }
 
+    /// How many were put in force so far.
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Is the token behind this identity revoked?
     pub fn covers(&self, identity: &Identity) -> bool {
-        if !self.any.load(Ordering::Acquire) {
+        if self.count() == 0 {
             return false;
         }
         let held = self.held.read();

@@ -233,7 +233,7 @@ impl Gateway {
             }
         });
         let gateway = Arc::clone(self);
-        self.core.spawn("sleep watch", Policy::Detached, async move {
+        self.core.spawn("every second", Policy::Detached, async move {
             let mut lead = gateway.clock.wall_lead_ms();
             while !gateway.core.is_stopping() {
                 tokio::select! {
@@ -248,6 +248,7 @@ impl Gateway {
                     );
                     gateway.accounts.slept();
                 }
+                gateway.hub.forget(gateway.clock.now().unix);
             }
         });
         if let Some(file) = self.state.clone() {

@@ -74,6 +74,8 @@ struct Next {
 /// What a connection brings from the listener.
 pub struct Line {
     pub stream: Stream,
+    /// The answer to the handshake, where it has not been written: it leaves together with what is told first.
+    pub answer: Bytes,
     /// What came after the handshake.
     pub read: Bytes,
     /// Its place among those that have shown no token; given back when it shows one.
@@ -95,8 +97,8 @@ pub fn serve(
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // Nothing is logged of a client above debug: below that the span costs nothing.
     let span = tracing::debug_span!("client", conn = number, user = tracing::field::Empty);
-    let Line { stream, read, waiting } = line;
-    let conn = span.in_scope(|| Conn::new(stream, deps, identity, clock, number));
+    let Line { stream, answer, read, waiting } = line;
+    let conn = span.in_scope(|| Conn::new(stream, answer, deps, identity, clock, number));
     converse(conn, read, waiting, drain).instrument(span)
 }
 
@@ -126,8 +128,8 @@ struct Conn {
     stream: Stream,
     deps: Arc<Deps>,
     clock: Clock,
-    state: Mutex<State>,
     number: u64,
+    state: Mutex<State>,
     /// The task should look again: something is left unwritten, or a deadline moved.
     work: Notify,
 }
@@ -186,7 +188,7 @@ impl State {
 }
 
 impl Conn {
-    fn new(stream: Stream, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, number: u64) -> Arc<Self> {
+    fn new(stream: Stream, answer: Bytes, deps: Arc<Deps>, identity: Option<Identity>, clock: Clock, number: u64) -> Arc<Self> {
         let mut out = ClientOut::default();
         let now = clock.now();
         let session = match identity {
@@ -195,7 +197,7 @@ impl Conn {
         };
         let state = State {
             session: None,
-            tail: Tail::new(),
+            tail: Some(answer).filter(|answer| !answer.is_empty()).into_iter().collect(),
             unflushed: false,
             taken: now.mono,
             taken_bytes: stream.taken(),
@@ -439,27 +441,29 @@ impl Conn {
         if let Some(fresher) = state.keys.take() {
             *keys = Some(Box::pin(fresher.wait()));
         }
-        let Some(session) = state.session.as_ref().filter(|_| !state.broken) else { return Err(None) };
+        let is_blocked = state.is_blocked();
+        let State { session, close, broken, tail, taken, rest_until, .. } = &mut *state;
+        let Some(session) = session.as_mut().filter(|_| !*broken) else { return Err(None) };
         if session.user().is_some() {
             *waiting = None;
         }
         let now = self.clock.now();
-        if !state.is_blocked() {
-            if state.close.is_some() {
-                return Err(state.close);
+        if !is_blocked {
+            if close.is_some() {
+                return Err(*close);
             }
-            let rests = now.mono < state.rest_until;
+            let rests = now.mono < *rest_until;
             let deadline = session.deadline(now);
-            let deadline = if rests { deadline.min(state.rest_until) } else { deadline };
+            let deadline = if rests { deadline.min(*rest_until) } else { deadline };
             return Ok(Next { deadline, blocked: false, hears: !rests && !session.is_pending() });
         }
-        let stall = state.taken.plus_ms(self.deps.limits.write_stall_ms);
+        let stall = taken.plus_ms(self.deps.limits.write_stall_ms);
         // However slowly a client reads, it is told nothing beyond its right to be told.
         let stalled = || (now.mono >= stall).then_some((CloseCode::WriteStall, "the socket took no byte in time"));
         match session.over(now).or_else(stalled) {
             Some(close) => {
                 // All that the socket has begun to take is one frame.
-                state.tail.truncate(1);
+                tail.truncate(1);
                 Err(Some(close))
             }
             None => Ok(Next { deadline: stall.min(now.mono.plus_ms(OVER_CHECK_MS)), blocked: true, hears: false }),

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use smallvec::SmallVec;
 
 use super::{Bucket, Deps};
-use crate::access::{AuthError, Fresher, Grant, Identity, Seat};
+use crate::access::{AuthError, Basis, Fresher, Grant, Identity, Seat};
 use crate::hub::{Frames, View, Wake, Waker, Watch};
 use crate::metrics::{AuthLabels, ChannelLabels, LimitLabels};
 use crate::model::{Channel, Filter, Mono, Now, UnixMs};
@@ -66,9 +66,10 @@ enum Auth {
     Waiting {
         until: Mono,
     },
-    /// `ends_at` is the identity's: a delivery reads it, and nothing else of that.
+    /// `ends_at` is the identity's: a delivery reads it, and nothing else of that while rights are judged by the same as before.
     Known {
         ends_at: UnixMs,
+        judged: Basis,
         grant: Grant,
         noticed: bool,
         identity: Box<Identity>,
@@ -355,7 +356,8 @@ impl ClientSession {
         };
         let grant = self.deps.directory.grant(&identity);
         let text = protocol::auth_result(id, &identity.user, identity.expires_at, self.deps.limits.heartbeat_ms);
-        self.auth = Auth::Known { ends_at: identity.ends_at, grant, noticed: false, identity: Box::new(identity), seat };
+        let (ends_at, judged) = (identity.ends_at, Basis::default());
+        self.auth = Auth::Known { ends_at, judged, grant, noticed: false, identity: Box::new(identity), seat };
         self.send(now, FrameKind::AuthResult, text, out);
         self.look_again(now, out);
     }
@@ -536,19 +538,24 @@ impl ClientSession {
 
     /// Why the connection must end now, even if its socket takes nothing: the time to show a token, or the token's own time, has run out,
     /// or the token was revoked or its key taken away. `None`: it may go on.
-    pub fn over(&self, now: Now) -> Option<(CloseCode, &'static str)> {
-        match &self.auth {
+    pub fn over(&mut self, now: Now) -> Option<(CloseCode, &'static str)> {
+        match &mut self.auth {
             Auth::Waiting { until } if *until <= now.mono => Some((CloseCode::AuthTimeout, "no authentication in time")),
             Auth::Waiting { .. } => None,
-            Auth::Known { identity, .. } if self.deps.access.load().is_revoked(identity) => {
-                Some((CloseCode::TokenRevoked, "the token was revoked"))
+            Auth::Known { ends_at, judged, identity, .. } => {
+                let access = self.deps.access.load();
+                let basis = access.basis();
+                if *judged != basis && access.is_revoked(identity) {
+                    return Some((CloseCode::TokenRevoked, "the token was revoked"));
+                }
+                *judged = basis;
+                (*ends_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired"))
             }
-            Auth::Known { ends_at, .. } => (*ends_at <= now.unix).then_some((CloseCode::TokenExpired, "the token has expired")),
         }
     }
 
     /// Asked before anything is told, whoever is late.
-    fn is_over(&self, now: Now, out: &mut ClientOut) -> bool {
+    fn is_over(&mut self, now: Now, out: &mut ClientOut) -> bool {
         out.close = out.close.or_else(|| self.over(now));
         out.close.is_some()
     }

@@ -1,14 +1,14 @@
 //! The socket under a client connection, as something that can be tried without waiting, by whoever has something to write.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
-use socket2::SockRef;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -29,11 +29,11 @@ impl Counted {
 
     /// Hands the bytes to the system, which nearly always takes them: what the runtime remembers of the socket lies elsewhere in
     /// memory, and is asked only after a refusal. Then it tries again, because it must see a refusal itself in order to tell when
-    /// that is over.
+    /// that is over. The C library's `send`, which a thread may be canceled in, costs more around the call.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let wrote = match SockRef::from(&self.tcp).send(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tcp.try_write(bytes),
-            wrote => wrote,
+        let wrote = match send(&self.tcp, bytes, SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN) => self.tcp.try_write(bytes),
+            wrote => wrote.map_err(io::Error::from),
         };
         self.count(wrote)
     }
@@ -43,7 +43,7 @@ impl Counted {
     }
 
     fn shut_down(&self) -> io::Result<()> {
-        SockRef::from(&self.tcp).shutdown(Shutdown::Write)
+        shutdown(&self.tcp, Shutdown::Write).map_err(io::Error::from)
     }
 }
 

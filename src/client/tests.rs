@@ -9,7 +9,7 @@ mod tokens;
 use serde_json::Value;
 
 use super::*;
-use crate::access::{Claims, Config, Identity, KeyConfig, Listed, sign};
+use crate::access::{Claims, Config, Identity, KeyConfig, Listed, Revocation, Revoked, sign};
 use crate::model::{AccountIdx, Now, UnixMs};
 use crate::protocol::CloseCode;
 use crate::store::tests::{Bench, key, push};

@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 
 use crate::metrics::Metrics;
-use crate::model::{AccountIdx, Channel, Filter, Now};
+use crate::model::{AccountIdx, Channel, Filter, Now, UnixMs};
 use crate::store::Store;
 
 pub use view::{Frames, View};
@@ -111,6 +111,12 @@ impl Hub {
         let cut = self.store.accounts_changed_since(cursor, &mut accounts);
         accounts.into_iter().for_each(|idx| self.watches.of(Some(idx)).wake());
         cut
+    }
+
+    /// Lets go what nobody can be given any more. Call it now and then.
+    pub fn forget(&self, now: UnixMs) {
+        let views: Vec<_> = self.views.iter().filter_map(|view| view.upgrade()).collect();
+        views.iter().for_each(|view| view.forget(now));
     }
 
     /// Wakes everybody: rights may have changed.

@@ -219,6 +219,8 @@ fn the_hub_wakes_for_commits_from_before_it_ran() {
     assert!((&mut run).now_or_never().is_none());
     assert!(waker.woken().now_or_never().is_some());
     p.b.say([push(&["BTC 3/3/0"])]);
+    // It lets others commit first, who are ready, and then wakes for all of them.
+    assert!((&mut run).now_or_never().is_none());
     assert!((&mut run).now_or_never().is_none());
     assert!(waker.woken().now_or_never().is_some());
 }
@@ -284,6 +286,24 @@ fn the_orders_channel_has_its_own_view() {
     assert_eq!(json(&orders.snapshot("subscribe", TS))["orders"], serde_json::json!([]));
     assert!(!orders.is_unfiltered() && p.view(&filter(&[], &["main"])).is_unfiltered());
     assert!(!p.view(&filter(&["BTC"], &[])).is_unfiltered());
+}
+
+#[test]
+fn a_large_snapshot_is_let_go_when_nobody_can_be_given_it_and_a_small_one_stays() {
+    let mut b = Bench::limited(2_000);
+    b.reopen();
+    let rows: Vec<String> = (0..2_000).map(|n| format!("A{n} 1/1/0")).collect();
+    b.say([list(&rows.iter().map(String::as_str).collect::<Vec<_>>()), VenueEvent::Synced]);
+    let hub = Hub::new(Arc::clone(&b.store), Arc::clone(&b.metrics));
+    let small = hub.view(&[b.idx], &filter(&["A1"], &[]), Channel::Balances);
+    let large = hub.view(&[b.idx], &Filter::default(), Channel::Balances);
+    let held = [&small, &large].map(|view| Arc::downgrade(&view.snapshot("subscribe", TS)));
+    let kept = |after_ms: i64| {
+        hub.forget(UnixMs(TS.0 + after_ms));
+        [&held[0], &held[1]].map(|frames| frames.strong_count())
+    };
+    assert_eq!(kept(1_000), [1, 1]);
+    assert_eq!(kept(1_001), [1, 0]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::metrics::Metrics;
 use crate::model::{AccountIdx, Changes, Channel, Filter, Mono, UnixMs};
@@ -22,6 +23,10 @@ const SHARED: usize = 4;
 /// A snapshot older than this is written anew for the next reader, though nothing changed: it tells when accounts were last proven
 /// alive, and clients that come back together still share one.
 const SHARED_FOR_MS: i64 = 1_000;
+/// Snapshots larger than this are let go after that time; smaller ones stay with the view.
+const MAX_KEPT_BYTES: usize = 256 << 10;
+/// A view of more rows takes a snapshot longer to write, some ms, than others should have to wait.
+const MANY_ROWS: usize = 5_000;
 
 /// Accounts, a filter and a channel, seen by any number of readers.
 pub struct View {
@@ -139,7 +144,22 @@ impl View {
         let good = |frames: &Frames| {
             frames.cut >= held && self.is_newest(frames) && (0..=SHARED_FOR_MS).contains(&(now.0 - frames.ts.0))
         };
-        self.snapshots.get(reason, good, || self.encode_snapshot(reason, self.read_all(), now))
+        self.aside(|| self.snapshots.get(reason, good, || self.encode_snapshot(reason, self.read_all(), now)))
+    }
+
+    /// Does work on all rows. Where they are many, the other tasks of this thread go on in another one meanwhile, so call it where a task
+    /// may wait; what is waited for inside may be another reader's.
+    pub fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.store.rows_of(&self.accounts) > MANY_ROWS { aside(work) } else { work() }
+    }
+
+    /// Lets large snapshots go that are too old to be given to anybody. Their view may live for months, and nobody come back to it.
+    pub(super) fn forget(&self, now: UnixMs) {
+        let is_kept = |frames: &Frames| {
+            let bytes: usize = frames.texts.iter().map(|text| text.frame().len()).sum();
+            bytes <= MAX_KEPT_BYTES || now.0 - frames.ts.0 <= SHARED_FOR_MS
+        };
+        self.snapshots.0.lock().retain(|(_, frames)| is_kept(frames));
     }
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
@@ -216,6 +236,14 @@ impl View {
     }
 }
 
+/// See [`View::aside`]. Without a runtime of several threads, as in tests, it is just done.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
 /// The answers to the newest questions, by question.
 struct Shared<K>(Mutex<VecDeque<(K, Arc<Frames>)>>);
 
@@ -239,5 +267,27 @@ impl<K: PartialEq> Shared<K> {
         }
         held.push_back((key, Arc::clone(&frames)));
         frames
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// With one worker the other task would have to wait for ever.
+    #[test]
+    fn others_go_on_while_long_work_is_done_aside() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let (told, tell) = (mpsc::channel(), mpsc::channel());
+        let long = runtime.spawn(async move {
+            tell.0.send(()).expect("somebody waits");
+            aside(|| told.1.recv_timeout(Duration::from_secs(20)))
+        });
+        tell.1.recv().expect("it has begun");
+        runtime.spawn(async move { told.0.send(()) });
+        assert!(runtime.block_on(long).expect("no panic").is_ok());
     }
 }

@@ -1,8 +1,9 @@
 //! The one place that asks what time it is. Pure code is handed the [`Now`] made here and never reads a clock itself.
 
+use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::model::{Mono, Now, UnixMs};
 
@@ -48,5 +49,61 @@ impl Clock {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// A timer whose moment is set anew all the time, and nearly always to a later one: then it is left as it stands, and set when it ends
+/// too early.
+pub struct Alarm {
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    /// Made inside the runtime that it is to wait in.
+    pub fn new(clock: Clock) -> Self {
+        // When is no matter: it is set by the first wait.
+        Self { clock, sleep: Box::pin(tokio::time::sleep(Duration::from_secs(86_400))) }
+    }
+
+    /// Waits until the moment has come; forever for `None`. May be cancelled.
+    pub async fn wait_until(&mut self, mono: Option<Mono>) {
+        let Some(at) = mono.and_then(|mono| self.clock.instant(mono)) else { return std::future::pending().await };
+        loop {
+            if self.sleep.deadline() > at || self.sleep.is_elapsed() {
+                self.sleep.as_mut().reset(at);
+            }
+            self.sleep.as_mut().await;
+            if self.sleep.deadline() >= at {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_ends_at_its_moment_wherever_it_was_set_before() {
+        let clock = Clock::start();
+        let mut alarm = Alarm::new(clock);
+        let at = |seconds: u64| Mono(seconds * 1_000_000);
+        let now = || clock.mono().0 / 1_000_000;
+        alarm.wait_until(Some(at(5))).await;
+        assert_eq!(now(), 5);
+        for set in [10, 30, 20] {
+            let early = tokio::time::timeout(Duration::from_millis(1), alarm.wait_until(Some(at(set)))).await;
+            assert!(early.is_err(), "{set}");
+        }
+        alarm.wait_until(Some(at(20))).await;
+        assert_eq!(now(), 20, "later, then earlier, then as it was");
+        alarm.wait_until(Some(at(200_000))).await;
+        assert_eq!(now(), 200_000, "further than it was made for");
+        alarm.wait_until(Some(at(1))).await;
+        assert_eq!(now(), 200_000, "a moment that has passed");
+        let never = tokio::time::timeout(Duration::from_secs(1_000_000), alarm.wait_until(None)).await;
+        assert!(never.is_err());
     }
 }

@@ -10,7 +10,7 @@ mod tasks;
 mod tls;
 
 pub use backoff::Backoff;
-pub use clock::Clock;
+pub use clock::{Alarm, Clock};
 pub use signals::stop_signal;
 pub use tasks::{Failure, How, Policy, Tasks};
 pub use tls::{TlsError, client_tls, not_after, own_tls, server_tls};

@@ -1,10 +1,11 @@
-//! A socket that holds its place at the door, and gives up on a peer that takes nothing.
+//! A socket that holds its place at the door, gives up on a peer that takes nothing, and keeps back the answer to a WebSocket handshake.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -14,26 +15,42 @@ use super::doors::Pass;
 /// with a close code.
 const STALL: Duration = Duration::from_secs(60);
 
+/// How the answer to a WebSocket handshake begins. What the connection says first is ready a moment later, and they leave together: each
+/// write costs about as much as all else of a handshake. No body of ours can begin so, nor a rest of one: JSON holds no such line.
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n";
+
 /// See the module.
 pub(super) struct Metered<S> {
     stream: S,
     /// Runs while the peer takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
     pass: Pass,
+    /// Kept back. Nothing is written to the HTTP connection after it.
+    answer: BytesMut,
 }
 
 impl<S> Metered<S> {
     pub(super) fn new(stream: S, pass: Pass) -> Self {
-        Self { stream, stall: None, pass }
+        Self { stream, stall: None, pass, answer: BytesMut::new() }
     }
 
-    /// The socket itself, for who bounds it otherwise, and its place.
-    pub(super) fn into_parts(self) -> (S, Pass) {
-        (self.stream, self.pass)
+    /// The socket itself, for who bounds it otherwise, its place, and the answer to be written first; empty: there is none.
+    pub(super) fn into_parts(self) -> (S, Pass, Bytes) {
+        (self.stream, self.pass, self.answer.freeze())
     }
 
     pub(super) fn get_ref(&self) -> &S {
         &self.stream
+    }
+
+    /// Keeps back what has to be; tells how much that is.
+    fn keep_back(&mut self, pieces: &[IoSlice<'_>]) -> Option<usize> {
+        let first = pieces.iter().find(|piece| !piece.is_empty())?;
+        if self.answer.is_empty() && !first.starts_with(SWITCHING) {
+            return None;
+        }
+        pieces.iter().for_each(|piece| self.answer.extend_from_slice(piece));
+        Some(pieces.iter().map(|piece| piece.len()).sum())
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -58,6 +75,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(kept) = self.keep_back(&[IoSlice::new(buf)]) {
+            return Poll::Ready(Ok(kept));
+        }
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(cx, polled)
     }
@@ -70,11 +90,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if let Some(kept) = self.keep_back(bufs) {
+            return Poll::Ready(Ok(kept));
+        }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(cx, polled)
     }
@@ -106,5 +125,24 @@ mod tests {
         let (written, ()) = tokio::join!(metered.write_all(&[0; 28]), trickle);
         assert!(written.is_ok(), "it took some bytes in time each time");
         assert_eq!(metered.write_all(&[0; 28]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_handshake_waits_for_what_is_told_first_and_nothing_else_does() {
+        let limits = DoorLimits { max_sockets: 1, max_per_address: 1, trusted_proxies: Vec::new() };
+        let pass = Doors::new(limits, None).enter([192, 0, 2, 1].into()).unwrap();
+        let (near, mut far) = tokio::io::duplex(1 << 10);
+        let mut metered = Metered::new(near, pass);
+        let (head, rest) = (b"HTTP/1.1 101 Switching Protocols\r\n", b"upgrade: websocket\r\n\r\n");
+        metered.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        _ = metered.write_vectored(&[IoSlice::new(&[]), IoSlice::new(head)]).await.unwrap();
+        metered.write_all(rest).await.unwrap();
+        metered.flush().await.unwrap();
+        let (near, _pass, answer) = metered.into_parts();
+        assert_eq!(answer, [&head[..], rest].concat());
+        drop(near);
+        let mut seen = String::new();
+        far.read_to_string(&mut seen).await.unwrap();
+        assert_eq!(seen, "HTTP/1.1 200 OK\r\n\r\n");
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn balances(State(front): State<Arc<Front>>, headers: HeaderMap
         return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();
     }
     let head = SnapshotHead { channel: Channel::Balances, reason: "request", epoch: view.epoch(), ts: front.clock.now().unix };
-    let mut response = json(protocol::snapshot_whole(&head, &view.read_all()));
+    let mut response = json(view.aside(|| protocol::snapshot_whole(&head, &view.read_all())));
     response.headers_mut().insert(ETAG, etag);
     response.headers_mut().insert("cache-control", HeaderValue::from_static("private, no-cache"));
     response
@@ -53,7 +53,10 @@ async fn listing(
     name: &'static str,
 ) -> Response {
     match view(front, headers, pairs, channel).await {
-        Ok(view) => json(protocol::listing(view.epoch(), front.clock.now().unix, name, &view.read_all())),
+        Ok(view) => {
+            let now = front.clock.now().unix;
+            json(view.aside(|| protocol::listing(view.epoch(), now, name, &view.read_all())))
+        }
         Err(refusal) => *refusal,
     }
 }

@@ -11,6 +11,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -60,8 +61,8 @@ pub(super) async fn upgrade(
     front.clone().tasks.spawn("client socket", Policy::Detached, async move {
         let _held = held;
         // The peer may leave before it is answered.
-        let Some((stream, read)) = upgrading.await.ok().and_then(take_back) else { return };
-        serve(Line { stream, read, waiting }, deps, identity, front.clock, front.drain.clone()).await;
+        let Some((stream, answer, read)) = upgrading.await.ok().and_then(take_back) else { return };
+        serve(Line { stream, answer, read, waiting }, deps, identity, front.clock, front.drain.clone()).await;
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
@@ -74,17 +75,17 @@ pub(super) async fn upgrade(
     response
 }
 
-/// The socket, with what came after the handshake.
-fn take_back(upgraded: hyper::upgrade::Upgraded) -> Option<(Stream, bytes::Bytes)> {
+/// The socket, with the answer that waits to be written, and what came after the handshake.
+fn take_back(upgraded: hyper::upgrade::Upgraded) -> Option<(Stream, Bytes, Bytes)> {
     match upgraded.downcast::<TokioIo<Metered<Socket>>>() {
         Ok(parts) => {
-            let (socket, pass) = parts.io.into_inner().into_parts();
-            Some((Stream::plain(socket, pass), parts.read_buf))
+            let (socket, pass, answer) = parts.io.into_inner().into_parts();
+            Some((Stream::plain(socket, pass), answer, parts.read_buf))
         }
         Err(upgraded) => {
             let parts = upgraded.downcast::<TokioIo<TlsStream<Metered<Socket>>>>().ok()?;
             let tls = parts.io.into_inner();
-            Some((Stream::layered(tls.get_ref().0.get_ref().clone(), tls), parts.read_buf))
+            Some((Stream::layered(tls.get_ref().0.get_ref().clone(), tls), Bytes::new(), parts.read_buf))
         }
     }
 }

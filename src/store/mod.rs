@@ -236,6 +236,13 @@ impl Store {
         ledgers.map(|ledger| ledger.last_gsn).max().unwrap_or(0)
     }
 
+    /// Rows of `accounts`, of all channels.
+    pub fn rows_of(&self, accounts: &[AccountIdx]) -> usize {
+        let inner = self.inner.lock();
+        let ledgers = accounts.iter().filter_map(|idx| inner.accounts.get(idx.0 as usize).and_then(Option::as_ref));
+        ledgers.map(|ledger| ledger.balances.len() + ledger.orders.len()).sum()
+    }
+
     /// An account's record.
     pub fn record(&self, idx: AccountIdx) -> Option<Arc<AccountRecord>> {
         self.inner.lock().accounts.get(idx.0 as usize)?.as_ref().map(|ledger| Arc::clone(&ledger.record))

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Command, DialError, Link};
 use super::{Call, CallError, CallId, Frame, Handshake, Reply};
-use crate::runtime::Clock;
+use crate::model::Now;
+use crate::runtime::{Alarm, Clock};
 
 /// Longest time for TCP, TLS and the WebSocket handshake together.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,18 +84,13 @@ pub async fn run(mut link: Link, clock: Clock, net: Net, mut asks: mpsc::Receive
 }
 
 async fn run_wire(link: &mut Link, mut wire: Wire, clock: &Clock, asks: &mut mpsc::Receiver<Ask>, stop: &CancellationToken) {
-    let mut commands = Vec::new();
+    let (mut commands, mut alarm) = (Vec::new(), Alarm::new(*clock));
+    // A frame comes many thousand times for once that anything else does: it is not to pay for their being set up.
+    let mut stopped = std::pin::pin!(stop.cancelled());
     loop {
-        let deadline = link.deadline();
-        let timer = async {
-            match deadline {
-                Some(at) => clock.wait_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
-            () = stop.cancelled() => {
+            () = &mut stopped => {
                 link.stop(&mut commands);
                 wire.hang_up().await;
                 return;
@@ -109,11 +105,12 @@ async fn run_wire(link: &mut Link, mut wire: Wire, clock: &Clock, asks: &mut mps
                 Ask::Slept => link.on_slept(clock.now(), &mut commands),
             },
             frame = next_frame(&mut wire.socket) => {
-                on_frame(link, &mut wire, clock, frame, &mut commands);
+                let now = clock.now();
+                on_frame(link, &mut wire, now, frame, &mut commands);
                 // A venue that never pauses must not keep the timer from being heard. The frame goes first: it is proof of life.
-                link.on_timer(clock.now(), &mut commands);
+                link.on_timer(now, &mut commands);
             }
-            () = timer => link.on_timer(clock.now(), &mut commands),
+            () = alarm.wait_until(link.deadline()) => link.on_timer(clock.now(), &mut commands),
         }
         if wire.carry_out(link, clock, stop, &mut commands).await.is_break() {
             link.stop(&mut commands);
@@ -122,14 +119,7 @@ async fn run_wire(link: &mut Link, mut wire: Wire, clock: &Clock, asks: &mut mps
     }
 }
 
-fn on_frame(
-    link: &mut Link,
-    wire: &mut Wire,
-    clock: &Clock,
-    frame: Option<Result<Message, Error>>,
-    commands: &mut Vec<Command>,
-) {
-    let now = clock.now();
+fn on_frame(link: &mut Link, wire: &mut Wire, now: Now, frame: Option<Result<Message, Error>>, commands: &mut Vec<Command>) {
     match frame {
         Some(Ok(Message::Text(text))) => link.on_frame(now, Frame::Text(&text), commands),
         Some(Ok(Message::Binary(bytes))) => link.on_frame(now, Frame::Binary(&bytes), commands),

@@ -157,3 +157,32 @@ fn patterns_of_the_claim_decide_and_ownership_does_not() {
     let said = c.say(r#"{"type":"subscribe","channel":"user:balances"}"#);
     assert_eq!(said[1]["accounts"].as_array().map(Vec::len), Some(0));
 }
+
+#[test]
+fn a_right_that_goes_between_two_deliveries_is_found_by_the_second_whatever_took_it() {
+    type Taking = fn(&Client);
+    let revoked: Taking = |c| {
+        let what = Revoked::User { user: "alice".into(), issued_before: c.b.now.unix };
+        let access = c.deps.access.load();
+        access.revocations().add(Revocation { what, until: None }, c.b.now.unix).map(drop).unwrap();
+    };
+    // As many revocations as before, under a configuration without the key.
+    let without_its_key: Taking = |c| {
+        let renewed = c.deps.access.load().renewed(&Config { keys: Vec::new(), ..c.config.clone() });
+        c.deps.access.store(Arc::new(renewed.unwrap_or_else(|problems| panic!("{problems:?}"))));
+    };
+    let under_another_key: Taking = |c| {
+        let mut config = c.config.clone();
+        config.keys[0].secret = Some("another secret of thirty-two bytes".to_owned().into());
+        let renewed = c.deps.access.load().renewed(&config);
+        c.deps.access.store(Arc::new(renewed.unwrap_or_else(|problems| panic!("{problems:?}"))));
+    };
+    for take_away in [revoked, without_its_key, under_another_key] {
+        let mut c = Client::subscribed();
+        c.push(&["BTC 2/2/0"]);
+        assert_eq!(kinds(&c.wake()), ["update"]);
+        take_away(&c);
+        c.push(&["BTC 3/3/0"]);
+        assert_eq!((kinds(&c.wake()), c.closed()), (vec![], Some(CloseCode::TokenRevoked)));
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -130,6 +131,8 @@ pub struct KeySet {
     config: JwksConfig,
     keys: ArcSwap<Vec<Key>>,
     state: Mutex<State>,
+    /// Counts the good documents.
+    documents: AtomicU32,
     /// Counts fetches that ended.
     rounds: watch::Sender<u64>,
     asked: Notify,
@@ -146,7 +149,7 @@ struct State {
 impl KeySet {
     pub(super) fn new(config: JwksConfig) -> Self {
         let (keys, state, asked) = Default::default();
-        Self { config, keys, state, rounds: watch::Sender::new(0), asked }
+        Self { config, keys, state, documents: AtomicU32::new(0), rounds: watch::Sender::new(0), asked }
     }
 
     pub fn config(&self) -> &JwksConfig {
@@ -165,6 +168,11 @@ impl KeySet {
     /// Does the last good document hold this key? Before the first nobody knows.
     pub(super) fn holds(&self, mark: KeyMark) -> bool {
         self.keys.load().iter().any(|key| key.mark == mark) || !self.is_loaded()
+    }
+
+    /// How many good documents there were: after another one, another key may be withdrawn.
+    pub(super) fn documents(&self) -> u32 {
+        self.documents.load(Ordering::Acquire)
     }
 
     /// Which keys are known now, in the order of the document.
@@ -203,6 +211,7 @@ impl KeySet {
             if let Some(keys) = keys {
                 self.keys.store(Arc::new(keys));
                 state.loaded = true;
+                self.documents.fetch_add(1, Ordering::Release);
             }
         });
         state.running = false;

@@ -101,10 +101,12 @@ pub struct Access {
     number: u32,
 }
 
-/// What rights were judged by: a configuration, and the revocations in force. Another one may judge otherwise. The default is none's.
+/// What rights were judged by: a configuration, the keys its issuer publishes, and the revocations in force. Another one may judge
+/// otherwise. The default is none's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Basis {
     configuration: u32,
+    documents: u32,
     revocations: u32,
 }
 
@@ -216,7 +218,8 @@ impl Access {
 
     /// What [`Access::is_revoked`] judges by now. Read it before asking: what comes between is then found by the next look.
     pub fn basis(&self) -> Basis {
-        Basis { configuration: self.number, revocations: self.revocations.count() }
+        let documents = self.jwks.as_ref().map_or(0, |jwks| jwks.documents());
+        Basis { configuration: self.number, documents, revocations: self.revocations.count() }
     }
 
     /// What was revoked.

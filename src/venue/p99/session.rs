@@ -571,7 +571,7 @@ impl P99Session {
         }
     }
 
-    /// 4. and 6. A row that cannot be read keeps its value and loses its proof. One that does not say whose it is could be any: then what the
+    /// Steps 4 and 6. A row that cannot be read keeps its value and loses its proof. One that does not say whose it is could be any: then what the
     /// list seems to lack is not gone.
     fn on_listing(&mut self, now: Now, asking: Asking, listing: Listing, out: &mut Out) {
         self.failures = 0;

@@ -2,6 +2,7 @@
 // stands in for the product; every process is the built binary, on ports that were free.
 
 import { execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,7 +14,8 @@ const root = resolve(fileURLToPath(import.meta.url), "../../..");
 /** The program under test. */
 export const BINARY = process.env.BALANCE_GATEWAY_BIN ?? join(root, "target/debug/balance-gateway");
 const SECRET = "a-secret-for-tests-alone-0123456789abcdef";
-const WAIT_MS = 20_000;
+/** Longer than anything takes, on whatever machine. */
+export const WAIT_MS = 120_000;
 
 /** Waits until `probe` gives something true, and gives that. Fails loudly with what it was waiting for. */
 export async function until(what, probe, waitMs = WAIT_MS) {
@@ -51,13 +53,19 @@ async function printed(process_, pattern) {
   });
 }
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, below those that the system hands out by itself: nobody is given it by chance meanwhile. */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const { port } = server.address();
-  await new Promise((closed) => server.close(closed));
-  return port;
+  for (;;) {
+    const port = randomInt(20_000, 32_768);
+    const server = createServer();
+    const free = await new Promise((told) => {
+      server.once("error", () => told(false));
+      server.listen(port, "127.0.0.1", () => told(true));
+    });
+    if (!free) continue;
+    await new Promise((closed) => server.close(closed));
+    return port;
+  }
 }
 
 /** The four simulated venues, and their controls. */
@@ -123,6 +131,8 @@ listen = "127.0.0.1:${gateway.port}"
 admin_listen = "127.0.0.1:${gateway.adminPort}"
 heartbeat_ms = ${heartbeatMs}
 drain_ms = 1000
+max_requests_per_second = 100000
+request_burst = 100000
 ${server}
 [[access.keys]]
 algorithm = "HS256"

@@ -19,8 +19,8 @@ use super::{ConfigArgs, Exit, complain, say};
 use crate::config::{AdminDoor, process_env};
 use crate::runtime::{client_tls, install_crypto, own_tls};
 
-/// All of it: connecting, asking, reading.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest time that may be given to a gateway for its answer.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// The answer is read up to here.
 const MAX_ANSWER_BYTES: u64 = 256 * 1024;
 const READY: &str = "/health/ready";
@@ -33,8 +33,18 @@ pub(super) struct HealthArgs {
     /// Certificates to trust besides the system's, as PEM, for an https:// address
     #[arg(long, value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
+    /// How long all of it may take, such as 500ms or 10s
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = timeout)]
+    timeout: Duration,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if (Duration::from_millis(1)..=MAX_TIMEOUT).contains(&timeout) => Ok(timeout),
+        _ => Err("give a time from 1ms to 1h, such as 500ms or 10s".to_owned()),
+    }
 }
 
 /// An HTTP address, taken apart.
@@ -93,7 +103,7 @@ pub(super) fn run(args: &HealthArgs) -> Exit {
             return Exit::No;
         }
     };
-    let answer = runtime.block_on(async { tokio::time::timeout(TIMEOUT, ask(&target, tls)).await });
+    let answer = runtime.block_on(async { tokio::time::timeout(args.timeout, ask(&target, tls)).await });
     match answer {
         Ok(Ok((200, _))) => {
             say(&"ready");
@@ -108,7 +118,11 @@ pub(super) fn run(args: &HealthArgs) -> Exit {
             Exit::No
         }
         Err(_) => {
-            complain(&format_args!("not ready: {} gave no answer within {} s", target.authority(), TIMEOUT.as_secs()));
+            complain(&format_args!(
+                "not ready: {} gave no answer within {}",
+                target.authority(),
+                humantime::format_duration(args.timeout)
+            ));
             Exit::No
         }
     }

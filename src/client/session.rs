@@ -359,6 +359,8 @@ impl ClientSession {
         let (ends_at, judged) = (identity.ends_at, Basis::default());
         self.auth = Auth::Known { ends_at, judged, grant, noticed: false, identity: Box::new(identity), seat };
         self.send(now, FrameKind::AuthResult, text, out);
+        // At once: no end comes unannounced, however late the timer is.
+        self.announce_end(now, out);
         self.look_again(now, out);
     }
 
@@ -521,6 +523,16 @@ impl ClientSession {
         if self.is_over(now, out) || self.is_gone(now, out) {
             return;
         }
+        self.announce_end(now, out);
+        self.on_wake(now, out);
+        if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
+            let gsn: Vec<_> = self.subs.iter().map(|sub| (sub.view.channel(), sub.prev)).collect();
+            self.send(now, FrameKind::Heartbeat, protocol::heartbeat(now.unix, &gsn), out);
+        }
+    }
+
+    /// Tells once that the token ends soon.
+    fn announce_end(&mut self, now: Now, out: &mut ClientOut) {
         if let Auth::Known { identity, noticed, .. } = &mut self.auth
             && !*noticed
             && identity.expires_at.0 - now.unix.0 <= EXPIRY_NOTICE_MS
@@ -528,11 +540,6 @@ impl ClientSession {
             *noticed = true;
             let text = protocol::auth_expiring(identity.expires_at);
             self.send(now, FrameKind::AuthExpiring, text, out);
-        }
-        self.on_wake(now, out);
-        if out.frames.is_empty() && now.mono >= self.last_sent.plus_ms(self.deps.limits.heartbeat_ms) {
-            let gsn: Vec<_> = self.subs.iter().map(|sub| (sub.view.channel(), sub.prev)).collect();
-            self.send(now, FrameKind::Heartbeat, protocol::heartbeat(now.unix, &gsn), out);
         }
     }
 

@@ -18,7 +18,7 @@ import urllib.request
 
 from bfxapi import Client
 
-TIMEOUT = 20
+TIMEOUT = 120
 
 
 def arguments():

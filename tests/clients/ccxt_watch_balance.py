@@ -18,7 +18,7 @@ import urllib.request
 
 import ccxt.pro
 
-TIMEOUT = 20
+TIMEOUT = 120
 
 
 def arguments():
@@ -72,6 +72,12 @@ async def until(exchange, settled, what):
 async def conversation(args):
     move = lambda **fields: asyncio.to_thread(control, f"{args.control_url}/move", {"account": args.account, "wallet": "exchange", **fields})
 
+    async def nudged(pending):
+        # ccxt tells a burst by its first message, and what comes while nobody waits by the next one: nudge it with a wallet nobody looks at.
+        while not (await asyncio.wait({pending}, timeout=1))[0]:
+            await move(move="deposit", asset="SAN", amount="1")
+        return await pending
+
     impostor = client(args, args.secret + "x")
     try:
         await asyncio.wait_for(impostor.watch_balance(), TIMEOUT)
@@ -92,22 +98,19 @@ async def conversation(args):
         pending = asyncio.create_task(until(exchange, lambda b: near(b["BTC"]["total"], btc + 0.5), "a deposit arrives"))
         await asyncio.sleep(0)
         await move(move="deposit", asset="BTC", amount="0.5")
-        await pending
+        await nudged(pending)
 
         pending = asyncio.create_task(until(exchange, lambda b: near(b["USD"]["used"], used + 78.046), "an order ties up what it spends"))
         await asyncio.sleep(0)
         await move(move="place", order="34988418651", spend="USD", amount="78.046")
-        await pending
+        await nudged(pending)
 
         done = lambda b: near(b["BTC"]["total"], btc + 0.5 + 0.00998) and near(b["USD"]["total"], usd - 78.046)
         pending = asyncio.create_task(until(exchange, done, "a fill moves both, less the fee"))
         await asyncio.sleep(0)
         fill = dict(order="34988418651", spend="USD", spent="78.046", gain="BTC", gained="0.01", fee="0.00002", price="7804.6", done=True)
         await move(move="fill", **fill)
-        # ccxt tells a burst by its first message and keeps the rest for the next one: nudge it with a wallet nobody looks at.
-        while not (await asyncio.wait({pending}, timeout=1))[0]:
-            await move(move="deposit", asset="SAN", amount="1")
-        final = await pending
+        final = await nudged(pending)
 
         rest = await exchange.fetch_balance()
         check(near(rest["BTC"]["total"], final["BTC"]["total"]), "REST agrees with the stream")

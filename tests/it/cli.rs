@@ -207,15 +207,15 @@ fn answering(answer: &'static str) -> (String, thread::JoinHandle<String>) {
 #[test]
 fn health_is_0_only_for_a_200() {
     let (url, server) = answering("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}");
-    assert_eq!(run(&["health", "--url", &url], &[]).code, Some(0));
+    assert_eq!(run(&["health", "--url", &url, "--timeout", "1m"], &[]).code, Some(0));
     assert!(server.join().unwrap().starts_with("GET /health/ready HTTP/1."));
     let (url, server) = answering("HTTP/1.0 503 Service Unavailable\r\n\r\n{\"missing\":[\"bfx-main\"]}");
-    let ran = run(&["health", "--url", &url], &[]);
+    let ran = run(&["health", "--url", &url, "--timeout", "1m"], &[]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("503") && ran.err.contains("bfx-main"), "{}", ran.err);
     server.join().unwrap();
     let (url, server) = answering("SSH-2.0-OpenSSH\r\n");
-    assert_eq!(run(&["health", "--url", &url], &[]).code, Some(1));
+    assert_eq!(run(&["health", "--url", &url, "--timeout", "1m"], &[]).code, Some(1));
     server.join().unwrap();
 }
 
@@ -224,7 +224,7 @@ fn health_is_1_where_nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let ran = run(&["health", "--url", &url], &[]);
+    let ran = run(&["health", "--url", &url, "--timeout", "1m"], &[]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     assert!(ran.err.contains("does not answer"), "{}", ran.err);
 }

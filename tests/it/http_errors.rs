@@ -6,6 +6,8 @@ use balance_gateway::runtime::{Policy, Tasks};
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::support::world::http;
+
 #[tokio::test]
 async fn every_refusal_has_the_shape_of_an_error() {
     let anywhere = ["LISTEN", "ADMIN_LISTEN"].map(|key| (format!("BALANCE_GATEWAY__SERVER__{key}"), "127.0.0.1:0".to_owned()));
@@ -23,8 +25,7 @@ async fn every_refusal_has_the_shape_of_an_error() {
         (admin, Method::POST, "/admin/reload", 403, "FORBIDDEN"),
     ];
     for (host, method, path, status, code) in cases {
-        let answer =
-            reqwest::Client::new().request(method.clone(), format!("http://{host}{path}")).send().await.expect("an answer");
+        let answer = http().request(method.clone(), format!("http://{host}{path}")).send().await.expect("an answer");
         let seen = answer.status().as_u16();
         let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
         assert_eq!(header("www-authenticate").as_deref(), (status == 401).then_some("Bearer"), "{method} {path}");

@@ -3,12 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::support::PATIENCE;
+
 const TOKEN: &str = "operator-MARKER-0123456789abcdef";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_balance-gateway"));

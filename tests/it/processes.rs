@@ -31,8 +31,13 @@ impl Files {
 
 /// A daemon against one simulated venue, ready.
 async fn serving() -> (SimServer, String, Files, Process, (String, String)) {
+    serving_with("").await
+}
+
+/// The same with these lines in its `[server]` section.
+async fn serving_with(server: &str) -> (SimServer, String, Files, Process, (String, String)) {
     let (sim, block) = given("moonbase").start().await;
-    let files = Files::new(&file("", std::slice::from_ref(&block)));
+    let files = Files::new(&file(server, std::slice::from_ref(&block)));
     let mut serve = Process::start(&["serve", "--config", files.arg(), "--log-format", "json"], &[]);
     let addresses = serve.listening().await;
     let url = format!("http://{}/health/ready", addresses.1);
@@ -143,10 +148,10 @@ async fn watch_shows_one_snapshot_and_ends() {
 async fn health_answers_0_for_a_ready_daemon() {
     let (_sim, _, _files, serve, (_, admin)) = serving().await;
     let url = format!("http://{admin}/health/ready");
-    assert_eq!(Process::start(&["health", "--url", &url], &[]).ended().await.0, Some(0));
+    assert_eq!(Process::start(&["health", "--url", &url, "--timeout", "1m"], &[]).ended().await.0, Some(0));
     serve.signal("TERM");
     assert_eq!(serve.ended().await.0, Some(0));
-    assert_eq!(Process::start(&["health", "--url", &url], &[]).ended().await.0, Some(1));
+    assert_eq!(Process::start(&["health", "--url", &url, "--timeout", "1m"], &[]).ended().await.0, Some(1));
 }
 
 #[tokio::test]
@@ -196,7 +201,8 @@ async fn simulate_prints_a_configuration_that_serve_takes() {
 
 #[tokio::test]
 async fn a_second_signal_does_not_wait_for_clients() {
-    let (_sim, _, files, serve, (addr, _)) = serving().await;
+    // Longer than this test waits for anything.
+    let (_sim, _, files, serve, (addr, _)) = serving_with("drain_ms = 300000").await;
     // This client reads nothing, so it never answers the close frame.
     let client = Client::login(addr.parse().unwrap(), &token(&files.path, "alice").await).await;
     serve.signal("TERM");

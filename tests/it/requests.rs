@@ -109,7 +109,7 @@ async fn a_frame_beyond_the_bound_closes_with_4001() {
 
 #[tokio::test]
 async fn too_many_requests_are_refused_and_in_the_end_closed_with_4204() {
-    let world = world("max_requests_per_second = 1\nrequest_burst = 3").await;
+    let world = world("max_requests_per_second = 1\nrequest_burst = 30").await;
     let mut client = world.client("alice").await;
     for _ in 0..2 {
         assert_eq!(client.ask(json!({ "type": "ping" })).await["type"], "pong");

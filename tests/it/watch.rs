@@ -1,15 +1,17 @@
 //! `watch` full-screen: the program in a terminal, a daemon of its own, simulated venues. What a person sees, and what is left behind.
 
+use std::path::Path;
 use std::time::Duration;
 
 use balance_gateway::venue::sim::{Book, Holding, Move};
+use tokio::time::Instant;
 
 use crate::support::picture::svg;
-use crate::support::poll;
 use crate::support::process::Process;
 use crate::support::terminal::Terminal;
 use crate::support::wire::Wire;
-use crate::support::world::{World, file, given};
+use crate::support::world::{World, file_at, given};
+use crate::support::{own_address, poll};
 
 const ESCAPE: &str = "\u{1b}";
 const CTRL_C: &str = "\u{3}";
@@ -19,6 +21,12 @@ fn watch(world: &World, env: &[(&str, &str)], columns: u16, rows: u16) -> Termin
     let (url, token) = (format!("ws://{}/v1/ws", world.addr), world.token("alice"));
     let env = [&[("BALANCE_GATEWAY_TOKEN", &*token)], env].concat();
     Terminal::start(&["watch", "--url", &url], &env, columns, rows)
+}
+
+/// Has something been stale for so many seconds, or for longer? Each number of seconds is shown for one, and may be missed.
+fn stale_for(screen: &str, seconds: u64) -> bool {
+    let ages = screen.split("stale ").skip(1).filter_map(|rest| rest.split_once("s: ")?.0.parse::<u64>().ok());
+    ages.max() >= Some(seconds)
 }
 
 #[tokio::test]
@@ -39,7 +47,7 @@ async fn a_venue_drop_reads_stale_with_its_reason_and_live_again() {
     terminal.shows("● live").await;
     world.sim().fault("refuse").unwrap();
     world.sim().fault("disconnect").unwrap();
-    terminal.until("all stale", |screen| screen.contains("○ stale 1s: ") && !screen.contains("● live\n")).await;
+    terminal.until("all stale", |screen| stale_for(screen, 1) && !screen.contains("● live\n")).await;
     terminal.shows("◐ INCOMPLETE: 1 of 1 account not live").await;
     assert!(terminal.text().contains("12 850.75"), "the last known number stays");
     world.sim().fault("heal").unwrap();
@@ -53,8 +61,8 @@ async fn a_restarted_daemon_is_found_again_and_nothing_is_live_meanwhile() {
     let (sim, block) = given("moonbase").start().await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gateway.toml");
-    let config = path.to_str().unwrap();
-    std::fs::write(&path, file("drain_ms = 500", std::slice::from_ref(&block))).unwrap();
+    let (config, address) = (path.to_str().unwrap(), own_address());
+    std::fs::write(&path, file_at(address, "drain_ms = 500", std::slice::from_ref(&block))).unwrap();
     let mut first = Process::start(&["serve", "--config", config, "--log-format", "json"], &[]);
     let (addr, _) = first.listening().await;
     let token = Process::start(&["token", "--sub", "alice", "--config", config], &[]).ended().await.1;
@@ -70,7 +78,7 @@ async fn a_restarted_daemon_is_found_again_and_nothing_is_live_meanwhile() {
     assert!(terminal.lines("● live").is_empty() && terminal.text().contains("12 850.75"), "{}", terminal.text());
     // The same address, and other money.
     sim.moves(&deposit("USDT", "1")).unwrap();
-    std::fs::write(&path, file("drain_ms = 500", &[block]).replacen("127.0.0.1:0", &addr, 1)).unwrap();
+    std::fs::write(&path, file_at(address, "drain_ms = 500", &[block]).replacen(&format!("{address}:0"), &addr, 1)).unwrap();
     let second = Process::start(&["serve", "--config", config, "--log-format", "json"], &[]);
     // Nobody wants to wait for the next attempt.
     let back = poll("connected again", async || {
@@ -113,15 +121,36 @@ async fn a_frame_lost_on_the_way_is_noticed_and_made_good() {
 
 #[tokio::test]
 async fn silence_is_told_and_ends_in_another_connection() {
-    let world = World::new("heartbeat_ms = 1000", vec![given("moonbase")]).await;
+    let world = World::new("heartbeat_ms = 2000", vec![given("moonbase")]).await;
     let wire = Wire::to(world.addr).await;
     let (url, token) = (format!("ws://{}/v1/ws", wire.addr), world.token("alice"));
-    let terminal = Terminal::start(&["watch", "--url", &url, "--token", &token], &[], 150, 30);
+    let args = ["watch", "--url", &url, "--token", &token];
+    let terminal = Terminal::start(&args, &[], 150, 30);
+    let mut lines = Process::start(&[&args[..], &["--lines"]].concat(), &[]);
     terminal.shows("✓ complete").await;
+    lines.line("the rows", |line| line.contains("12850.75").then_some(())).await;
     wire.freeze(true);
-    terminal.until("silent", |screen| screen.contains("○ silent") && !screen.contains("● live")).await;
+    // A line stays; what the screen says of it may be over before anybody looks.
+    lines.line("the silence", |line| line.contains("nothing is heard").then_some(())).await;
+    let unproven = |screen: &str| ["○ silent", "○ resuming"].iter().any(|word| screen.contains(word));
+    terminal.until("unproven", |screen| unproven(screen) && !screen.contains("● live")).await;
     terminal.until("given up", |screen| screen.contains("resuming")).await;
     wire.freeze(false);
+    terminal.shows("✓ complete").await;
+}
+
+#[tokio::test]
+async fn a_view_that_was_stopped_for_longer_than_it_bears_silence_goes_on() {
+    let world = World::new("heartbeat_ms = 1000", vec![given("moonbase")]).await;
+    let terminal = watch(&world, &[], 150, 30);
+    terminal.shows("✓ complete").await;
+    terminal.signal("STOP");
+    let beats = async || world.metric("client_frames_total{type=\"heartbeat\"}").await;
+    let before = beats().await;
+    poll("time passes", async || (beats().await >= before + 5.0).then_some(())).await;
+    world.set("1000004", "USDT", "42.125");
+    terminal.signal("CONT");
+    terminal.shows("42.125").await;
     terminal.shows("✓ complete").await;
 }
 
@@ -201,28 +230,25 @@ async fn a_refused_token_is_told_after_the_terminal_is_given_back() {
 async fn a_token_file_is_read_again_when_the_token_ends() {
     let world = World::of(given("moonbase")).await;
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("token");
+    let (ending, renewed) = (dir.path().join("ending"), dir.path().join("renewed"));
     let url = format!("ws://{}/v1/ws", world.addr);
-    let args = ["watch", "--url", &url, "--token-file", path.to_str().unwrap()];
-    // It has 3 s to live: `auth_expiring` comes at once, and then the close.
-    std::fs::write(&path, world.token_for("alice", None, 0, 3)).unwrap();
-    let mut terminal = Terminal::start(&args, &[], 100, 24);
-    terminal.shows("✓ complete").await;
-    terminal.shows("waiting for another token").await;
-    assert!(terminal.lines("● live").is_empty(), "{}", terminal.text());
-    std::fs::write(&path, world.token("alice")).unwrap();
-    terminal.shows("✓ complete").await;
+    let watch = |file: &Path| Terminal::start(&["watch", "--url", &url, "--token-file", file.to_str().unwrap()], &[], 100, 24);
+    // `auth_expiring` comes at once, because both end soon.
+    std::fs::write(&ending, world.token_for("alice", None, 0, 3)).unwrap();
+    std::fs::write(&renewed, world.token_for("alice", None, 0, 12)).unwrap();
+    let ends = Instant::now() + Duration::from_secs(13);
+    let (mut late, mut in_time) = (watch(&ending), watch(&renewed));
+    in_time.shows("✓ complete").await;
     // Renewed on the standing connection: it is never given up.
-    std::fs::write(&path, world.token_for("alice", None, 0, 5)).unwrap();
-    let mut renewed = Terminal::start(&args, &[], 100, 24);
-    renewed.shows("✓ complete").await;
-    let before = world.metric("client_closes_total").await;
-    std::fs::write(&path, world.token("alice")).unwrap();
-    let ends = tokio::time::Instant::now() + Duration::from_secs(6);
-    poll("the first token's end", async || (tokio::time::Instant::now() > ends).then_some(())).await;
-    assert!(renewed.text().contains("✓ complete"), "{}", renewed.text());
-    assert_eq!(world.metric("client_closes_total").await, before);
-    for terminal in [&mut terminal, &mut renewed] {
+    std::fs::write(&renewed, world.token("alice")).unwrap();
+    late.shows("waiting for another token").await;
+    assert!(late.lines("● live").is_empty(), "{}", late.text());
+    std::fs::write(&ending, world.token("alice")).unwrap();
+    late.shows("✓ complete").await;
+    poll("the first token's end", async || (Instant::now() > ends).then_some(())).await;
+    assert!(in_time.text().contains("✓ complete"), "{}", in_time.text());
+    assert_eq!(world.metric("client_closes_total").await, 1.0, "the one that came too late");
+    for terminal in [&mut late, &mut in_time] {
         terminal.press("q");
         assert_eq!(terminal.ended().await, 0);
     }
@@ -301,10 +327,10 @@ async fn the_picture_in_the_documentation_can_be_made_anew() {
         assert!(asked.body(format!("{{\"fault\":\"{fault}\"}}")).send().await.unwrap().status().is_success());
     }
     let folder = if std::env::var_os("UPDATE_IMAGES").is_some() { "docs/images" } else { "target/images" };
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::create_dir_all(&folder).unwrap();
     for (theme, terminal) in &views {
-        terminal.until("one is stale", |screen| screen.contains("stale 3s: ")).await;
+        terminal.until("one is stale", |screen| stale_for(screen, 3)).await;
         let picture = terminal.ask(|screen| svg(screen, theme, "balance-gateway watch"));
         assert!(picture.contains("INCOMPLETE") && picture.contains("▁"));
         std::fs::write(folder.join(format!("watch-{theme}.svg")), picture).unwrap();

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { Gateway, Venues, until } from "@balance-gateway/testkit";
+import { Gateway, Venues, WAIT_MS, until } from "@balance-gateway/testkit";
 import { launch } from "@balance-gateway/testkit/browser";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -15,6 +15,12 @@ let gateway;
 let site;
 let origin;
 const scripts = {};
+
+async function newPage() {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  return page;
+}
 
 async function bundle(options) {
   const { outputFiles } = await build({ bundle: true, format: "esm", platform: "browser", write: false, define: { "process.env.NODE_ENV": '"production"' }, ...options });
@@ -43,7 +49,7 @@ after(async () => {
 });
 
 test("the React example shows balances and follows them", async () => {
-  const page = await browser.newPage();
+  const page = await newPage();
   await page.goto(`${origin}/react`);
   await page.fill("input", await gateway.token("alice"));
   await page.click("button");
@@ -56,7 +62,7 @@ test("the React example shows balances and follows them", async () => {
 });
 
 test("a tab that is hidden gives its connection up and resumes when it is shown", async () => {
-  const page = await browser.newPage();
+  const page = await newPage();
   const sockets = [];
   page.on("websocket", (socket) => {
     sockets.push(socket);
@@ -85,7 +91,7 @@ test("a tab that is hidden gives its connection up and resumes when it is shown"
 });
 
 test("a page of an origin that is not allowed gets nothing", async () => {
-  const page = await browser.newPage();
+  const page = await newPage();
   // Another name of the same machine is another origin.
   await page.goto(origin.replace("127.0.0.1", "localhost"));
   const phase = await page.evaluate(async ({ url, token }) => {

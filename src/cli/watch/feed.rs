@@ -232,11 +232,17 @@ impl Feed<'_> {
             let bound = if conn.silent { DEAD_AFTER } else { SILENT_AFTER };
             let quiet_until = heard + Duration::from_millis(conn.heartbeat_ms).mul_f64(bound);
             let deadline = conn.rows_due.map_or(quiet_until, |due| due.min(quiet_until));
-            let renew_at = conn.renew_at.unwrap_or(deadline + Duration::from_secs(1));
+            let renew_at = conn.renew_at;
+            let renewal = async {
+                match renew_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.tell.closed() => return Ok(End::Done),
-                () = sleep_until(renew_at) => self.renew(conn).await,
+                () = renewal => self.renew(conn).await,
                 message = timeout_at(deadline, conn.socket.next()) => match message {
                     Ok(message) => {
                         heard = Instant::now();

@@ -174,7 +174,7 @@ pub fn counted(server: &SimServer, what: &str) -> String {
 
 /// Fails instead of hanging.
 pub async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(120), what).await.expect("in time")
 }
 
 /// Lets everything else run until the condition holds.

@@ -2,7 +2,7 @@
 //!
 //! Asserts nothing itself; it waits for what must come and says what did not.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use balance_gateway::access::{self, Claims};
 use balance_gateway::app::App;
@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::support::contract::content_type;
+use crate::support::soon;
+use crate::support::world::http;
 
-/// For anything that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows enough for a snapshot in parts.
 const MANY: usize = 400;
 
@@ -78,7 +78,7 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("no {what} came in time"));
+        soon(what, wait).await;
     }
 
     async fn until_type(&mut self, kind: &str) {
@@ -163,7 +163,11 @@ async fn balances(client: &mut Client, fleet: &Fleet) {
     moved(fleet, "bitfinex", with(order("place"), json!({"amount":"78"})));
     let fill = json!({"spent":"78","gain":"BTC","gained":"0.01","fee":"0.00001","price":"7800","done":true});
     moved(fleet, "bitfinex", with(order("fill"), fill));
-    client.until_row("trade with the venue's own words", |row| row["cause"]["venue"].is_object()).await;
+    client
+        .until_row("trade with the venue's own words", |row| row["cause"]["venue"].is_object() && row["available"].is_string())
+        .await;
+    // It is not told again meanwhile, or a reader that comes late would never see that it was withdrawn.
+    fault(fleet, "bitfinex", "calc_silence");
     fault(fleet, "bitfinex", "null_available");
     moved(fleet, "bitfinex", with(order("place"), json!({"amount":"5"})));
     client.until_row("withdrawn availability", |row| row["last_known"].is_object()).await;
@@ -193,8 +197,10 @@ async fn requests(client: &mut Client, fleet: &Fleet) {
     client.until_type("error").await;
     client.send(json!({"type":"subscribe","channel":"user:balances"})).await;
     client.until_type("snapshot").await;
+    fault(fleet, "p99", "refuse");
     fault(fleet, "p99", "disconnect");
     client.until_row("stale row", |row| row["venue"] == "p99" && row["state"] == "stale").await;
+    fault(fleet, "p99", "heal");
     client.send(json!({"type":"unsubscribe","id":"u1","channel":"user:balances"})).await;
     client.until_type("unsubscribed").await;
 
@@ -211,8 +217,7 @@ async fn requests(client: &mut Client, fleet: &Fleet) {
 }
 
 async fn answers(base: &str, token: &str) -> Vec<(String, u16, String, String)> {
-    // The library's own crypto is in place once a gateway was bound, so an HTTP client can be made.
-    let http = reqwest::Client::new();
+    let http = http();
     let mut seen = Vec::new();
     for path in ["/v1/balances", "/v1/accounts", "/v1/orders"] {
         for bearer in [Some(token), None] {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::super::support::process::Process;
+use super::super::support::world::http;
 use super::kit::{Client, until};
 
 const KEY: &str = "MARKER-tokens-0123456789abcdef0123456789";
@@ -126,7 +127,7 @@ async fn no_command_says_a_secret_and_no_answer_holds_one() {
     let args = [&["serve", "--config", config][..], &TRACE].concat();
     let mut serve = Process::start(&args, &[("TOKEN_KEY", KEY)]);
     let (listen, admin) = serve.listening().await;
-    let http = reqwest::Client::new();
+    let http = http();
     until("good and refused sessions", async || {
         let answer = http.get(format!("http://{listen}/v1/accounts")).bearer_auth(&token).send().await.unwrap();
         let text = answer.text().await.unwrap();
@@ -215,7 +216,7 @@ async fn the_demo_shows_the_token_it_prints_and_no_other_secret() {
     for row in ["bitfinex ", "moonbase ", "synthesis ", "p99 "] {
         demo.line("a row of each venue", |line| line.contains(row).then_some(())).await;
     }
-    let http = reqwest::Client::new();
+    let http = http();
     for path in ["metrics", "health/ready"] {
         let answer = http.get(format!("http://{admin}/{path}")).send().await.unwrap();
         search("an answer", &answer.text().await.unwrap(), &secrets);

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use balance_gateway::access::{self, Claims};
@@ -15,33 +17,17 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::unhurried;
+/// Asking again and again is what most tests here do until a gateway has done its part.
+pub use crate::support::{poll as until, soon};
+
 pub const OPERATOR: &str = "MARKER-operator-0123456789abcdef";
 const SECRET: &str = "MARKER-tokens-0123456789abcdef0123456789";
-
-/// What the work gives, or the test's failure where it takes too long.
-pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("not in time: {what}"))
-}
-
-/// Asks again until the answer is there.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            pause.tick().await;
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-        }
-    };
-    soon(what, asking).await
-}
 
 /// Runs beside the test until its runtime ends.
 #[expect(clippy::disallowed_methods, reason = "a test's own tasks end with its runtime")]
@@ -51,6 +37,33 @@ pub fn beside(work: impl Future<Output = ()> + Send + 'static) {
 
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// Counts time in ticks of the test's own runtime, which is the gateway's too: time in which the machine did not let them run is no
+/// time that the gateway took.
+pub struct Stopwatch(Arc<AtomicU32>);
+
+impl Stopwatch {
+    const TICK: Duration = Duration::from_millis(10);
+
+    pub fn start() -> Self {
+        let ticks = Arc::<AtomicU32>::default();
+        let counted = Arc::downgrade(&ticks);
+        beside(async move {
+            let mut tick = tokio::time::interval(Self::TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick.tick().await; // the first comes at once
+            while let Some(ticks) = counted.upgrade() {
+                tick.tick().await;
+                ticks.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self(ticks)
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        Self::TICK * self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A running gateway. It ends with the test's runtime.
@@ -87,7 +100,7 @@ impl Gateway {
         let app = App::bind(config).await.unwrap();
         let (addr, admin) = (app.addr(), app.admin_addr());
         beside(async move { app.run().await.unwrap() });
-        let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+        let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).pool_max_idle_per_host(0).build().unwrap();
         Self { addr, admin, http, file, _dir: dir, access }
     }
 
@@ -166,8 +179,9 @@ impl Gateway {
 
 fn text(server: &str, rest: &str) -> String {
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nadmin_token = \"{OPERATOR}\"\n{server}\n\
-         [[access.keys]]\nalgorithm = \"HS256\"\nkid = \"own\"\nsecret = \"{SECRET}\"\n{rest}\n"
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nadmin_token = \"{OPERATOR}\"\n{}{server}\n\
+         [[access.keys]]\nalgorithm = \"HS256\"\nkid = \"own\"\nsecret = \"{SECRET}\"\n{rest}\n",
+        unhurried(server)
     )
 }
 

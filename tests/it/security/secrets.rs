@@ -15,6 +15,7 @@ use balance_gateway::sim::{Fleet, FleetOptions, GatewayAccount};
 use balance_gateway::venue::VENUES;
 use serde_json::json;
 
+use super::super::support::world::http;
 use super::kit::{Client, beside, until};
 
 /// What venues were sent, so that the test knows its faults were met.
@@ -166,7 +167,7 @@ async fn venues_that_quote_what_they_are_told_make_no_output_hold_a_secret() {
     })
     .await;
 
-    let http = reqwest::Client::new();
+    let http = http();
     let mut outputs = Vec::new();
     for (method, url, bearer) in [
         ("GET", format!("http://{listen}/v1/balances"), token.as_str()),

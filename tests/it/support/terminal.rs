@@ -68,7 +68,9 @@ impl Terminal {
 
     /// Waits until the picture is like that.
     pub async fn until(&self, what: &str, like: impl Fn(&str) -> bool) {
-        let found = tokio::time::timeout(super::PATIENCE / 3, poll(what, async || like(&self.text()).then_some(())));
+        // A moment earlier than the test would give up, and with the picture.
+        let patience = super::PATIENCE.mul_f64(0.9);
+        let found = tokio::time::timeout(patience, poll(what, async || like(&self.text()).then_some(())));
         if found.await.is_err() {
             panic!("never {what}:\n{}", self.text());
         }

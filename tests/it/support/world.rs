@@ -1,6 +1,6 @@
 //! A gateway in this process, on free ports, against simulated venues on free ports. It is configured through a real file.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::{contract, soon};
+use super::{contract, own_address, soon, unhurried};
 
 /// Signs the tests' tokens. Must appear in no output.
 pub const TOKEN_SECRET: &str = "SECRET-tokens-0123456789abcdef0123456789";
@@ -95,11 +95,17 @@ impl Given {
     }
 }
 
-/// The file: listeners on free ports, one key, and whatever else is given.
+/// The file: listeners on free ports, one key, no hurry, and whatever else is given.
 pub fn file(server: &str, blocks: &[String]) -> String {
+    file_at(Ipv4Addr::LOCALHOST, server, blocks)
+}
+
+/// The same, for a gateway whose clients come to that address.
+pub fn file_at(address: Ipv4Addr, server: &str, blocks: &[String]) -> String {
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nadmin_token = \"{OPERATOR}\"\n{server}\n\
+        "[server]\nlisten = \"{address}:0\"\nadmin_listen = \"127.0.0.1:0\"\nadmin_token = \"{OPERATOR}\"\n{}{server}\n\
          [[access.keys]]\nalgorithm = \"HS256\"\nsecret = \"{TOKEN_SECRET}\"\n\n{}",
+        unhurried(server),
         blocks.join("\n")
     )
 }
@@ -115,6 +121,7 @@ pub struct World {
     pub stop: CancellationToken,
     ended: JoinHandle<anyhow::Result<()>>,
     access: access::Config,
+    address: Ipv4Addr,
     server: String,
     http: reqwest::Client,
     _dir: TempDir,
@@ -132,13 +139,15 @@ impl World {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway.toml");
-        std::fs::write(&path, file(server, &blocks)).unwrap();
+        // Its own, because the gateway may be restarted at it.
+        let address = own_address();
+        std::fs::write(&path, file_at(address, server, &blocks)).unwrap();
         let config = Config::load(Some(&path), []).unwrap_or_else(|errors| panic!("{errors}"));
         let access = config.access.clone();
         let app = App::bind(config).await.unwrap();
         let (addr, admin, stop) = (app.addr(), app.admin_addr(), app.stop_token());
         let server = server.to_owned();
-        Self { sims, blocks, path, addr, admin, stop, ended: run(app), access, server, http: http(), _dir: dir }
+        Self { sims, blocks, path, addr, admin, stop, ended: run(app), access, address, server, http: http(), _dir: dir }
     }
 
     /// One account with the default settings, synced.
@@ -241,7 +250,7 @@ impl World {
 
     /// Writes other accounts into the file and has it read.
     pub async fn reload(&self, blocks: &[String]) -> (u16, String) {
-        std::fs::write(&self.path, file(&self.server, blocks)).unwrap();
+        std::fs::write(&self.path, file_at(self.address, &self.server, blocks)).unwrap();
         self.act("/admin/reload", Some(OPERATOR)).await
     }
 
@@ -269,10 +278,11 @@ fn run(app: App) -> JoinHandle<anyhow::Result<()>> {
     tokio::spawn(app.run())
 }
 
-/// Plain HTTP: no proxy of the environment may stand between.
+/// Plain HTTP: no proxy of the environment may stand between. Each request has a connection of its own: one that is kept may be closed,
+/// for being idle, in the moment in which it is used again.
 pub fn http() -> reqwest::Client {
     install_crypto();
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
 pub fn now_ms() -> i64 {

@@ -11,11 +11,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use balance_gateway::access::{Access, Config, Directory, Identity, KeyConfig, Listed};
+use balance_gateway::access::{Access, Claims, Config, Directory, Identity, KeyConfig, Listed, sign};
 use balance_gateway::client::conn::{Line, serve};
 use balance_gateway::client::{Deps, Drain, Limits, Socket, Stream};
 use balance_gateway::hub::Hub;
-use balance_gateway::model::{AccountKey, Channel, Filter, UnixMs};
+use balance_gateway::model::{AccountKey, Channel, Filter};
 use balance_gateway::protocol::FrameKind;
 use balance_gateway::runtime::{Clock, Policy, Tasks};
 use balance_gateway::venue::{Frame, VENUES};
@@ -262,24 +262,23 @@ impl Crowd {
 /// A client's text frame under the mask of four zeros, which changes nothing.
 const SUBSCRIBE: &[u8] = b"\x81\xae\0\0\0\0{\"type\":\"subscribe\",\"channel\":\"user:balances\"}";
 
-fn access() -> Access {
+fn config() -> Config {
     let secret = Some("a secret of this bench alone, long enough".to_owned().into());
     let key = KeyConfig { algorithm: "HS256".into(), kid: None, secret, public_key: None };
-    Access::new(&Config { keys: vec![key], ..Config::default() }).expect("a good key")
+    Config { keys: vec![key], ..Config::default() }
+}
+
+fn access() -> Access {
+    Access::new(&config()).expect("a good key")
 }
 
 /// Its token lasts for a day.
 fn identity(clock: Clock) -> Identity {
-    let end = UnixMs(clock.now().unix.0 + 86_400_000);
-    Identity {
-        user: "load".into(),
-        expires_at: end,
-        ends_at: end,
-        issued_at: None,
-        token_id: None,
-        accounts: None,
-        signed_by: None,
-    }
+    balance_gateway::runtime::install_crypto();
+    let (config, now) = (config(), clock.now().unix);
+    let claims = Claims { user: "load", accounts: None, issued_at: now, ttl_ms: 86_400_000 };
+    let token = sign(&config, &config.keys[0], &claims).expect("a symmetric key signs");
+    access().identify(&token, now).expect("a good token")
 }
 
 fn limits() -> Limits {

@@ -26,7 +26,7 @@ use crate::model::{Mono, Now, Reason, ReasonCode, VenueEvent, Verdict};
 pub use budget::{Budget, HostBudget, HostLimits, Nonce, Shared, Window};
 pub use credentials::Credentials;
 pub use liveness::{Liveness, Pulse};
-pub use options::{OptionReader, Options, Problem};
+pub use options::{OptionReader, Options, Problem, hint};
 
 /// Every venue the gateway speaks. Adding one is its folder and a line here.
 pub const VENUES: &[Venue] = &[p99::VENUE, bitfinex::VENUE, synthesis::VENUE, moonbase::VENUE];

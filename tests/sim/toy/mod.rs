@@ -31,6 +31,7 @@ fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
     if !spec.credentials.has("key") {
         problems.push(Problem::new("credentials.key", "missing; the bank knows you by it"));
     }
+    problems.extend(spec.credentials.unknown(&["key"]));
     if !problems.is_empty() {
         return Err(problems);
     }

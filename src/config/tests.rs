@@ -43,6 +43,7 @@ const TOY: Venue = Venue {
     rest_url: "https://toybox.example/",
     limits: HostLimits { connects: Window { count: 1, per_ms: 1 }, open: 1, calls: Window { count: 1, per_ms: 1 } },
     liveness_bound_ms: 1,
+    resyncs: &[],
     connect,
     simulate: |_| unreachable!("nothing here simulates"),
     sample: || unreachable!("nothing here simulates"),

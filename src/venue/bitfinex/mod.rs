@@ -37,6 +37,7 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 45, per_ms: 60_000 },
     },
     liveness_bound_ms: LIVENESS_MS,
+    resyncs: &["unreadable_wallet"],
     connect,
     simulate: sim::simulate,
     sample,

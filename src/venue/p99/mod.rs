@@ -33,6 +33,7 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 1_200, per_ms: 60_000 },
     },
     liveness_bound_ms: 30_000,
+    resyncs: &["unsubscribed", "unreadable_push"],
     connect,
     simulate: sim::simulate,
     sample,

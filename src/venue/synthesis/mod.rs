@@ -37,6 +37,7 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 60, per_ms: 60_000 },
     },
     liveness_bound_ms: LIVENESS_MS,
+    resyncs: &["unsubscribed", "audit_unanswered"],
     connect,
     simulate: |setup| Box::new(sim::SynthesisSim::new(setup)),
     sample,

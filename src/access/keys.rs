@@ -77,10 +77,10 @@ pub(super) fn ready(configs: &[KeyConfig], problems: &mut Vec<(String, String)>)
                 continue;
             }
         };
-        if key.kid.is_some() && keys.iter().any(|k| k.kid == key.kid && k.algorithm == key.algorithm) {
-            problems.push((format!("keys[{index}].kid"), "another key of this algorithm has the same kid".to_owned()));
-        }
         keys.push(key);
+    }
+    for index in twins(configs) {
+        problems.push((format!("keys[{index}].kid"), "another key of this algorithm has the same kid".to_owned()));
     }
     keys
 }
@@ -139,20 +139,24 @@ fn asymmetric(algorithm: Algorithm, pem: &SecretString) -> Result<DecodingKey, S
     }
 }
 
-/// Names symmetric keys shorter than their hash: RFC 7518 §3.2 asks for at least as many bytes.
-pub(super) fn weak(configs: &[KeyConfig]) -> Vec<String> {
-    let mut found = Vec::new();
-    for (index, config) in configs.iter().enumerate() {
-        let Some(wanted) = hash_bytes(&config.algorithm) else { continue };
-        if config.secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < wanted) {
-            found.push(format!(
-                "access.keys[{index}].secret: is shorter than {wanted} bytes, which {} asks for; make one with `openssl rand \
-                 -hex {wanted}`",
-                config.algorithm
-            ));
-        }
-    }
-    found
+/// What is weak about a key that works, for a warning below its `secret`. RFC 7518 §3.2 asks symmetric keys for at least as many bytes
+/// as their hash has.
+pub fn weakness(config: &KeyConfig) -> Option<String> {
+    let wanted = hash_bytes(&config.algorithm)?;
+    let short = config.secret.as_ref()?.expose_secret().len() < wanted;
+    short.then(|| {
+        format!(
+            "is shorter than {wanted} bytes, which {} asks for; make one with `openssl rand -hex {wanted}`",
+            config.algorithm
+        )
+    })
+}
+
+/// Places of the keys that share algorithm and `kid` with an earlier one. What else is wrong with a key does not matter.
+pub fn twins(configs: &[KeyConfig]) -> Vec<usize> {
+    let same = |a: &KeyConfig, b: &KeyConfig| a.kid.is_some() && a.kid == b.kid && a.algorithm == b.algorithm;
+    let twin = |at: &usize| configs[..*at].iter().any(|earlier| same(earlier, &configs[*at]));
+    (0..configs.len()).filter(twin).collect()
 }
 
 fn hash_bytes(algorithm: &str) -> Option<usize> {

@@ -28,7 +28,7 @@ pub use error::AuthError;
 pub use grant::{Directory, Grant, Listed};
 pub use identity::{Identity, Pattern};
 pub use jwks::{FETCH_TIMEOUT, Fresher, JwksConfig, JwksError, JwksSource, KeySet, MAX_JWKS_BYTES, check as check_jwks};
-pub use keys::{ALGORITHMS, KeyMark};
+pub use keys::{ALGORITHMS, KeyMark, twins, weakness};
 pub use revoked::{MAX_REVOCATIONS, Revocation, Revocations, RevokeError, Revoked};
 pub use seats::{Seat, Seats};
 pub use sign::{Claims, SignError, sign};
@@ -231,13 +231,4 @@ impl Access {
     pub fn seat(&self, user: &Arc<str>) -> Option<Seat<Arc<str>>> {
         self.seats.take(user, self.max_connections_per_user)
     }
-}
-
-/// What deserves a warning: working, but weak. Each names its key below the root.
-pub fn warnings(config: &Config) -> Vec<String> {
-    let mut found = keys::weak(&config.keys);
-    if config.keys.is_empty() && config.jwks.is_none() {
-        found.push("access.keys: no key is configured, so nobody can log in; add [[access.keys]]".to_owned());
-    }
-    found
 }

@@ -18,7 +18,7 @@ use crate::runtime::{Clock, Policy, Tasks};
 use crate::store::Store;
 use crate::venue::conn::{self, Ask, Net};
 use crate::venue::link::{Link, LinkParts};
-use crate::venue::{Connector, Shared};
+use crate::venue::{Connector, Shared, begin_series, remove_series};
 
 /// Asks waiting for one connection; more than a few mean that it hangs, and then the newest add nothing.
 const ASKS: usize = 8;
@@ -79,6 +79,9 @@ impl Accounts {
 
     fn add(&self, config: AccountConfig) -> Account {
         let idx = self.store.add_account(key(&config), config.enabled, MAX_ROWS_PER_ACCOUNT, self.clock.now());
+        if config.enabled {
+            begin_series(&self.metrics, config.venue, &config.id);
+        }
         Account { idx, config, connection: None, before: None }
     }
 
@@ -87,6 +90,7 @@ impl Accounts {
             connection.stop.cancel();
         }
         self.store.remove_account(account.idx);
+        remove_series(&self.metrics, account.config.venue, &account.config.id);
     }
 
     /// The same account with other keys: its rows stay, as `stale`, until a new connection proves them.

@@ -7,7 +7,7 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    warn(&config);
+    warn(&config.warnings);
     let disabled = config.accounts.iter().filter(|account| !account.enabled).count();
     let accounts = config.accounts.len();
     let keys = config.access.keys.len();

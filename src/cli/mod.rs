@@ -131,10 +131,11 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Exit {
     }
 }
 
-/// The configuration, or all of its problems on stderr.
+/// The configuration, or all of its problems and warnings on stderr.
 fn load(file: Option<&Path>) -> Result<Config, Exit> {
     Config::load(file, process_env()).map_err(|errors| {
         complain(&errors);
+        warn(&errors.warnings);
         Exit::Config
     })
 }
@@ -150,8 +151,8 @@ fn say(text: &dyn std::fmt::Display) -> bool {
 }
 
 /// The configuration's warnings, on stderr.
-fn warn(config: &Config) {
-    for warning in &config.warnings {
+fn warn(warnings: &[String]) {
+    for warning in warnings {
         complain(&format_args!("warning: {warning}"));
     }
 }

@@ -101,6 +101,17 @@ mod tests {
         assert!(text.parse::<toml::Table>().is_ok() && text.contains("half_open"), "{text}");
     }
 
+    #[tokio::test]
+    async fn what_is_printed_of_the_accounts_configures_a_gateway() {
+        let fleet = Fleet::start(VENUES, FleetOptions { rate_hz: 0.0, ..FleetOptions::default() }).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.toml");
+        std::fs::write(&file, guide(&fleet, "alice")).unwrap();
+        let config = crate::config::Config::load(Some(&file), []).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(config.accounts.len(), VENUES.len());
+        fleet.stop().await;
+    }
+
     #[test]
     fn port_of_a_venue_is_read() {
         assert_eq!(venue_port("p99=19001"), Ok(("p99".into(), 19_001)));

@@ -41,7 +41,7 @@ pub(super) fn run(args: &TokenArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    warn(&config);
+    warn(&config.warnings);
     let key = match choose(&config.access, args.kid.as_deref()) {
         Ok(key) => key,
         Err((exit, message)) => {

@@ -13,7 +13,7 @@ use crate::access::{Access, AuthError, Directory};
 use crate::hub::Hub;
 use crate::metrics::{AuthLabels, ChannelLabels, CodeLabels, LimitLabels, Metrics};
 use crate::model::Channel;
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, FrameKind};
 
 pub use drain::Drain;
 pub use limits::{Bucket, Place, Places};
@@ -48,8 +48,8 @@ pub fn begin_series(metrics: &Metrics) {
     for channel in Channel::ALL {
         _ = metrics.client_subscriptions.get_or_create(&ChannelLabels { channel: channel.as_str() });
     }
-    for r#type in ["snapshot", "update"] {
-        metrics.count_client_frames(r#type, 0);
+    for kind in FrameKind::ALL {
+        metrics.count_client_frames(kind.as_str(), 0);
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::reader::{Reader, Section, nearest};
+use super::reader::{Reader, Section};
 use super::secret::{self, SecretSource};
-use crate::venue::{self, AccountSpec, Credentials, Options, Problem, Shared, Venue, WalletSpec};
+use crate::venue::{self, AccountSpec, Credentials, Options, Problem, Shared, Venue, WalletSpec, hint};
 
 /// The most accounts in one gateway.
 pub const MAX_ACCOUNTS: usize = 10_000;
@@ -86,33 +86,34 @@ pub(super) fn read(reader: &Reader, sections: Vec<Section<'_>>, venues: &'static
 
 /// The id, where there is a good one, and the account, where enough of it is right.
 fn account(mut s: Section<'_>, venues: &'static [Venue], shared: &Shared) -> (Option<String>, Option<AccountConfig>) {
+    let (reader, path) = (s.reader, s.path.clone());
+    let before = reader.problem_count();
     let id = id(&mut s);
     let venue = venue(&mut s, venues);
     let owners = s.texts("owners").unwrap_or_default();
     let enabled = s.boolean("enabled").unwrap_or(true);
     let ws_url = url(&mut s, "ws_url", ["wss", "ws"]);
     let rest_url = url(&mut s, "rest_url", ["https", "http"]).map(|url| url.trim_end_matches('/').to_owned());
-    let wallets = s.sections("wallets", MAX_WALLETS).into_iter().filter_map(wallet).collect();
+    let wallets = s.sections("wallets", MAX_WALLETS).into_iter().map(wallet).collect();
     let options = s.open_table("options").into_iter().map(|(name, node)| (name, node.into_toml())).collect();
-    let (secrets, readable) = credentials(&mut s, enabled);
-    let (reader, path) = (s.reader, s.path.clone());
+    let (secrets, unreadable) = credentials(&mut s, enabled);
     s.finish();
-    let (Some(id), Some(venue)) = (id.clone(), venue) else { return (id, None) };
     let (values, mut problems) = read_all(&secrets);
-    let spec = AccountSpec {
-        id: Arc::from(id.as_str()),
-        ws_url: ws_url.unwrap_or_else(|| venue.ws_url.to_owned()),
-        rest_url: rest_url.unwrap_or_else(|| venue.rest_url.trim_end_matches('/').to_owned()),
-        credentials: Credentials::new(values),
-        wallets,
-        options: Options::new(options),
-    };
-    // A venue that misses a secret which is configured but unreadable would send the operator the wrong way.
-    if readable
-        && problems.is_empty()
-        && let Err(found) = (venue.connect)(&spec, shared)
-    {
-        problems.extend(found);
+    let account = venue.map(|venue| {
+        let spec = AccountSpec {
+            id: Arc::from(id.as_deref().unwrap_or_default()),
+            ws_url: ws_url.unwrap_or_else(|| venue.ws_url.to_owned()),
+            rest_url: rest_url.unwrap_or_else(|| venue.rest_url.trim_end_matches('/').to_owned()),
+            credentials: Credentials::new(values),
+            wallets,
+            options: Options::new(options),
+        };
+        AccountConfig { id: Arc::clone(&spec.id), venue, owners, enabled, spec, secrets }
+    });
+    if let Some(account) = &account {
+        let found = venues_problems(account, unreadable, shared);
+        // What is wrong in itself is told once, in this module's words.
+        problems.extend(found.into_iter().filter(|found| !reader.told_since(before, &format!("{path}.{}", found.key))));
     }
     for Problem { key, message } in problems {
         if enabled {
@@ -121,7 +122,18 @@ fn account(mut s: Section<'_>, venues: &'static [Venue], shared: &Shared) -> (Op
             reader.warn(format!("{path}.{key}: {message} (the account is disabled)"));
         }
     }
-    (Some(id.clone()), Some(AccountConfig { id: id.into(), venue, owners, enabled, spec, secrets }))
+    let named = id.is_some();
+    (id, account.filter(|_| named))
+}
+
+/// What the venue finds wrong. Secrets that are configured but cannot be read count as given: to call them missing would send the
+/// operator the wrong way.
+fn venues_problems(account: &AccountConfig, unreadable: Vec<String>, shared: &Shared) -> Vec<Problem> {
+    const STAND_IN: &str = "unreadable";
+    let given = unreadable.iter().chain(account.secrets.keys());
+    let value = |name: &String| account.spec.credentials.get(name).unwrap_or_else(|| SecretString::from(STAND_IN));
+    let credentials = Credentials::new(given.map(|name| (name.clone(), value(name))).collect());
+    (account.venue.connect)(&AccountSpec { credentials, ..account.spec.clone() }, shared).err().unwrap_or_default()
 }
 
 fn id(s: &mut Section<'_>) -> Option<String> {
@@ -139,33 +151,33 @@ fn venue(s: &mut Section<'_>, venues: &'static [Venue]) -> Option<&'static Venue
     let name = s.required_text("venue", &format!("give one of {}", known()))?;
     let found = venue::find(venues, &name);
     if found.is_none() {
-        let near = nearest(&name, names()).unwrap_or_default();
-        s.problem("venue", format!("unknown venue; did you mean {near:?}? Known are {}", known()));
+        s.problem("venue", format!("unknown venue; {}", hint(&name, names())));
     }
     found
 }
 
-/// The secrets' sources, and whether all of them are sound so far.
-fn credentials(s: &mut Section<'_>, enabled: bool) -> (BTreeMap<String, SecretSource>, bool) {
+/// The secrets' sources, and the names of those whose source is no sound one.
+fn credentials(s: &mut Section<'_>, enabled: bool) -> (BTreeMap<String, SecretSource>, Vec<String>) {
     let base = s.key("credentials");
-    let (mut sources, mut sound) = (BTreeMap::new(), true);
+    let (mut sources, mut unsound) = (BTreeMap::new(), Vec::new());
     for (name, node) in s.open_table("credentials") {
         match secret::source(s.reader, &format!("{base}.{name}"), node, enabled) {
             Some(source) => drop(sources.insert(name, source)),
-            None => sound = false,
+            None => unsound.push(name),
         }
     }
-    (sources, sound)
+    (sources, unsound)
 }
 
-fn wallet(mut s: Section<'_>) -> Option<WalletSpec> {
+/// A wallet keeps its place in the list even where a problem with its address is on record.
+fn wallet(mut s: Section<'_>) -> WalletSpec {
     let address = s.required_text("address", "give the wallet's address");
     let assets = s.texts("assets");
     if assets.as_ref().is_some_and(Vec::is_empty) {
         s.problem("assets", "is empty, which would follow nothing; remove it to follow every asset");
     }
     s.finish();
-    Some(WalletSpec { address: address?, assets })
+    WalletSpec { address: address.unwrap_or_default(), assets }
 }
 
 /// An address with one of two schemes, the first of them encrypted. Never repeats it: it may hold a key.

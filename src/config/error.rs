@@ -31,6 +31,8 @@ pub struct ConfigErrors {
     pub file: Option<PathBuf>,
     /// Never empty.
     pub problems: Vec<ConfigProblem>,
+    /// What else deserves a look, as in [`Config::warnings`](super::Config::warnings); not displayed.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for ConfigErrors {

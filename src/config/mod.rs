@@ -90,17 +90,16 @@ impl Config {
         venues: &'static [Venue],
     ) -> Result<Self, ConfigErrors> {
         let env: BTreeMap<String, String> = env.into_iter().collect();
-        let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
-        let root = layers::read(text, &env).map_err(fail)?;
+        let fail = |problems, warnings| ConfigErrors { file: file.map(Path::to_path_buf), problems, warnings };
+        let root = layers::read(text, &env).map_err(|problems| fail(problems, Vec::new()))?;
         let reader = Reader::new(env);
         let mut config = Self::read(&reader, root, venues);
         config.file = file.map(Path::to_path_buf);
         secret::warn_of_open_config(&reader, file);
-        let (problems, mut warnings) = reader.finish();
+        let (problems, warnings) = reader.finish();
         if !problems.is_empty() {
-            return Err(fail(problems));
+            return Err(fail(problems, warnings));
         }
-        warnings.extend(access::warnings(&config.access));
         config.warnings = warnings;
         Ok(config)
     }
@@ -144,7 +143,7 @@ impl AdminDoor {
     /// The configuration cannot be read, or these keys are wrong.
     pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         let env: BTreeMap<String, String> = env.into_iter().collect();
-        let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems };
+        let fail = |problems| ConfigErrors { file: file.map(Path::to_path_buf), problems, warnings: Vec::new() };
         let text = file.map_or_else(|| Ok(String::new()), file::text);
         let root = layers::read(text, &env).map_err(fail)?;
         let reader = Reader::new(env);

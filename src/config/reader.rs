@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 
 use super::ConfigProblem;
 use super::node::{Kind, Node, Table};
+use crate::venue::hint;
 
 /// The most entries in a plain list of texts.
 const MAX_TEXTS: usize = 10_000;
@@ -39,8 +40,15 @@ impl Reader {
         self.problems.borrow_mut().push(ConfigProblem::new(key, message));
     }
 
-    pub(super) fn has_problems(&self) -> bool {
-        !self.problems.borrow().is_empty()
+    /// How many problems there are so far.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
+    /// Is there a problem with this key or what it stands in, later than the first so many?
+    pub(super) fn told_since(&self, count: usize, key: &str) -> bool {
+        let holds = |told: &str| key.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.problems.borrow()[count..].iter().any(|problem| holds(&problem.key))
     }
 
     pub(super) fn warn(&self, text: impl Into<String>) {
@@ -273,17 +281,11 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// Names every key that nobody asked for, with the nearest one that exists.
+    /// Names every key that nobody asked for, with the one that was probably meant.
     pub(super) fn finish(self) {
         for (name, node) in &self.entries {
-            let near = nearest(name, self.known.iter().copied());
-            let message = near.map_or_else(|| "unknown key".to_owned(), |near| format!("unknown key; did you mean {near:?}?"));
+            let message = format!("unknown key; {}", hint(name, self.known.iter().copied()));
             self.refuse::<()>(name, &message, &node.blamed().map(str::to_owned));
         }
     }
-}
-
-/// The most similar of the names.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    names.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
 }

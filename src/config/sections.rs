@@ -160,6 +160,7 @@ fn origins(s: &mut Section<'_>) -> Vec<String> {
 
 pub(super) fn access(mut s: Section<'_>) -> access::Config {
     let d = access::Config::default();
+    let problems_before = s.reader.problem_count();
     let config = access::Config {
         issuer: s.text("issuer"),
         audience: s.text("audience"),
@@ -170,18 +171,20 @@ pub(super) fn access(mut s: Section<'_>) -> access::Config {
         max_connections_per_user: d.max_connections_per_user,
     };
     let sections = s.sections("keys", access::MAX_KEYS);
-    let keys = sections.into_iter().filter_map(|section| key(section, &config)).collect();
-    let config = access::Config { keys, ..config };
-    // What only shows over several keys. Where one is left out already, its name for the others would be wrong.
-    if !s.reader.has_problems()
-        && let Err(problems) = access::Access::new(&config)
-    {
-        for (field, message) in problems {
-            s.problem(&field, message);
-        }
+    let paths: Vec<_> = sections.iter().map(|section| section.path.clone()).collect();
+    let keys: Vec<_> = sections.into_iter().map(|section| key(section, &config)).collect();
+    for twin in access::twins(&keys) {
+        s.reader.problem(format!("{}.kid", paths[twin]), "another key of this algorithm has the same kid");
+    }
+    for (path, key) in paths.iter().zip(&keys) {
+        access::weakness(key).into_iter().for_each(|message| s.reader.warn(format!("{path}.secret: {message}")));
+    }
+    // Where something is wrong here, there may be a key that is not understood.
+    if keys.is_empty() && config.jwks.is_none() && s.reader.problem_count() == problems_before {
+        s.reader.warn("access.keys: no key is configured, so nobody can log in; add [[access.keys]]");
     }
     s.finish();
-    config
+    access::Config { keys, ..config }
 }
 
 /// Where the issuer publishes its keys. `None`: nowhere, or a problem is on record.
@@ -239,8 +242,8 @@ fn check_jwks_file(path: &str) -> Result<(), String> {
     access::check_jwks(&document).map_err(|error| error.to_string())
 }
 
-/// A key that is sound by itself. `None`: a problem is on record.
-fn key(mut s: Section<'_>, access: &access::Config) -> Option<KeyConfig> {
+/// A key, looked at by itself. Where it is not sound, a problem is on record.
+fn key(mut s: Section<'_>, access: &access::Config) -> KeyConfig {
     let algorithm = s.required_text("algorithm", &format!("give one of {}", access::ALGORITHMS.join(", ")));
     let given = (s.has("secret"), s.has("public_key"));
     let key = KeyConfig {
@@ -250,10 +253,12 @@ fn key(mut s: Section<'_>, access: &access::Config) -> Option<KeyConfig> {
         public_key: s.secret("public_key"),
     };
     let complete = !key.algorithm.is_empty() && given == (key.secret.is_some(), key.public_key.is_some());
-    let alone = access::Config { keys: vec![key], ..access.clone() };
-    let sound = complete && access::Access::new(&alone).map_err(|problems| refuse_key(&s, problems)).is_ok();
+    if complete {
+        let alone = access::Config { keys: vec![key.clone()], ..access.clone() };
+        _ = access::Access::new(&alone).map_err(|problems| refuse_key(&s, problems));
+    }
     s.finish();
-    alone.keys.into_iter().next().filter(|_| sound)
+    key
 }
 
 fn refuse_key(s: &Section<'_>, problems: Vec<(String, String)>) {

@@ -43,6 +43,7 @@ const TOY: Venue = Venue {
     rest_url: "https://toybox.example/",
     limits: HostLimits { connects: Window { count: 1, per_ms: 1 }, open: 1, calls: Window { count: 1, per_ms: 1 } },
     liveness_bound_ms: 1,
+    resyncs: &[],
     connect,
     simulate: |_| unreachable!("nothing here simulates"),
     sample: || unreachable!("nothing here simulates"),
@@ -278,6 +279,37 @@ fn everything_wrong_is_told_at_once_and_in_order() {
 }
 
 #[test]
+fn one_mistake_of_an_account_hides_no_other() {
+    let keys = |text: &str| problems(text, &[]).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    let account = ACCOUNT.replace("\"MARKER\"", "{ file = \"/nowhere/x\" }");
+    let secret = "accounts[0].credentials.api_key";
+    assert_eq!(keys(&account.replace("toy-main", "a b")), ["accounts[0].id", secret]);
+    let venue = format!("{}owners = \"bob\"\n", account.replace("toybox", "toybx"));
+    assert_eq!(keys(&venue), ["accounts[0].venue", "accounts[0].owners", secret]);
+    assert_eq!(keys(&format!("{account}options = {{ depth = 0 }}\n")), [secret, "accounts[0].options.depth"]);
+    let unset = ACCOUNT.replace("\"MARKER\"", "{ env = \"UNSET\" }").replace("toy-main", "a b");
+    assert_eq!(keys(&format!("{unset}options = {{ depth = 0 }}\n")), ["accounts[0].id", secret, "accounts[0].options.depth"]);
+    let other = ACCOUNT.replace("toy-main", "a b").replace("api_key", "api_kee");
+    assert_eq!(keys(&other), ["accounts[0].id", "accounts[0].credentials.api_key"]);
+    let table = ACCOUNT.replace("{ api_key = \"MARKER\" }", "\"MARKER\"");
+    assert_eq!(keys(&table), ["accounts[0].credentials"], "what is no table is told once");
+}
+
+#[test]
+fn an_unreadable_key_hides_neither_a_twin_nor_a_warning() {
+    let unreadable = "[[access.keys]]\nalgorithm = \"HS256\"\nsecret = { file = \"/nowhere/x\" }\n";
+    let short = KEY.replace("MARKER-0123456789abcdef0123456789", "MARKER");
+    let text = format!("{unreadable}{short}kid = \"a\"\n{KEY}kid = \"a\"\n{unreadable}kid = \"a\"\n");
+    let errors = with(&text, &[]).unwrap_err();
+    let keys: Vec<_> = errors.problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["access.keys[0].secret", "access.keys[3].secret", "access.keys[2].kid", "access.keys[3].kid"]);
+    let [warning] = &errors.warnings[..] else { panic!("{:?}", errors.warnings) };
+    assert!(warning.starts_with("access.keys[1].secret: is shorter than 32 bytes"), "{warning}");
+    let none = with("[access.jwks]\nurl = \"x\"\n", &[]).unwrap_err();
+    assert_eq!(none.warnings, Vec::<String>::new(), "keys that are not understood may be good ones");
+}
+
+#[test]
 fn a_problem_names_what_was_wanted_and_what_is_near() {
     one("[server]\nheartbeat_ms = 15.5", &[], "server.heartbeat_ms", "an integer from 1000 to 300000, not a number with a fr");
     one("[server]\nheartbeat_ms = 15", &[], "server.heartbeat_ms", "from 1000 to 300000, not 15");
@@ -289,7 +321,9 @@ fn a_problem_names_what_was_wanted_and_what_is_near() {
     one("[log]\nlevel = 3", &[], "log.level", "wants a text in quotes, not an integer");
     one("[access]\nissuer = \"\"", &[], "access.issuer", "is empty");
     let unknown = ACCOUNT.replace("toybox", "pupets");
-    one(&unknown, &[], "accounts[0].venue", "did you mean \"puppets\"? Known are toybox, puppets");
+    one(&unknown, &[], "accounts[0].venue", "did you mean \"puppets\"?");
+    one(&ACCOUNT.replace("toybox", "bank"), &[], "accounts[0].venue", "unknown venue; known are toybox, puppets");
+    one("[log]\nfoo = 1", &[], "log.foo", "unknown key; known are level, format");
 }
 
 #[test]

@@ -144,6 +144,32 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
+    /// Every reason.
+    pub const ALL: [Self; 22] = [
+        Self::Starting,
+        Self::UpstreamDisconnected,
+        Self::ConnectFailed,
+        Self::LivenessTimeout,
+        Self::VenueRestart,
+        Self::Maintenance,
+        Self::WrongKey,
+        Self::ClockSkew,
+        Self::TokenExpired,
+        Self::MissingPermission,
+        Self::AuthUncertain,
+        Self::RateLimited,
+        Self::SyncTimeout,
+        Self::SubscribeRefused,
+        Self::ReconcileFailed,
+        Self::RestUnauthorized,
+        Self::Configuration,
+        Self::ProtocolError,
+        Self::RowLimit,
+        Self::WarmStart,
+        Self::OperatorResync,
+        Self::Disabled,
+    ];
+
     /// The word on the wire, also used as a metric label.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -138,3 +138,11 @@ fn an_amount_that_was_read_reads_again() {
         assert_eq!(read.as_str().parse(), Ok(read));
     }
 }
+
+#[test]
+fn every_reason_is_listed_once() {
+    let schema = serde_json::to_string(&schemars::schema_for!(ReasonCode)).unwrap();
+    let words: std::collections::BTreeSet<_> = ReasonCode::ALL.into_iter().map(ReasonCode::as_str).collect();
+    assert_eq!((words.len(), schema.matches("\"const\"").count()), (ReasonCode::ALL.len(), ReasonCode::ALL.len()), "{schema}");
+    assert!(words.iter().all(|word| schema.contains(&format!("\"{word}\""))));
+}

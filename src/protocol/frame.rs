@@ -31,6 +31,20 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::AuthResult,
+        Self::AuthExpiring,
+        Self::Subscribed,
+        Self::Unsubscribed,
+        Self::Snapshot,
+        Self::Update,
+        Self::Heartbeat,
+        Self::Pong,
+        Self::Error,
+        Self::Draining,
+    ];
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

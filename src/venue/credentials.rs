@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::options::{Problem, hint};
+
 /// Secrets by name (`api_key`, `api_secret`, `jwt`, …). Clones share: what [`Credentials::replace`] sets is seen by all.
 #[derive(Clone, Default)]
 pub struct Credentials(Arc<ArcSwap<BTreeMap<String, SecretString>>>);
@@ -36,6 +38,15 @@ impl Credentials {
         self.0.load().keys().cloned().collect()
     }
 
+    /// A problem for each secret of a name that the venue does not know: it would be of no use, and is probably another one misspelt.
+    pub fn unknown(&self, known: &[&str]) -> Vec<Problem> {
+        let names = self.names().into_iter().filter(|name| !known.contains(&name.as_str()));
+        let problem = |name: String| {
+            Problem::new(format!("credentials.{name}"), format!("unknown credential; {}", hint(&name, known.iter().copied())))
+        };
+        names.map(problem).collect()
+    }
+
     /// Do both hold the same secrets now?
     pub fn same(&self, other: &Self) -> bool {
         same(&self.0.load(), &other.0.load())
@@ -59,5 +70,21 @@ fn same(a: &BTreeMap<String, SecretString>, b: &BTreeMap<String, SecretString>) 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_a_name_that_is_not_known_is_a_problem_beside_good_ones() {
+        let known = ["jwt", "api_key"];
+        assert_eq!(Credentials::plain([("jwt", "x")]).unknown(&known), []);
+        let found = Credentials::plain([("jwt", "x"), ("jtw", "y"), ("foo", "z")]).unknown(&known);
+        let problem = |key: &str, hint: &str| Problem::new(key, format!("unknown credential; {hint}"));
+        let wanted =
+            [problem("credentials.foo", "known are jwt, api_key"), problem("credentials.jtw", "did you mean \"jwt\"?")];
+        assert_eq!(found, wanted);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::series::FRAME_KINDS;
 use super::{
     Action, Call, CallError, CallId, Closing, Connector, ErrorClass, Frame, Handshake, HostBudget, Out, Reply, Session, Venue,
 };
@@ -29,7 +30,7 @@ const MAYBE_MS: (u64, u64) = (5_000, 60_000);
 const CONFIGURATION_MS: (u64, u64) = (10_000, 300_000);
 
 /// Why a session fetches everything anew at an operator's word; the label of the metric.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// What the driver has to do, in order.
 pub enum Command {
@@ -58,6 +59,8 @@ pub enum DialError {
 pub struct Link {
     idx: AccountIdx,
     name: (&'static str, String),
+    /// The venue's reasons for a resync.
+    resyncs: &'static [&'static str],
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     connector: Arc<dyn Connector>,
@@ -104,6 +107,7 @@ impl Link {
             idx: parts.idx,
             proof: parts.store.record(parts.idx).map(|record| Arc::clone(&record.proof)),
             name: (parts.venue.name, parts.account),
+            resyncs: parts.venue.resyncs,
             store: parts.store,
             metrics: parts.metrics,
             connector: parts.connector,
@@ -364,7 +368,10 @@ impl Link {
             }
             // An operator's was counted when it came in: some sessions answer it with a new connection and say nothing.
             VenueEvent::Resynced { reason } if reason == OPERATOR => {}
-            VenueEvent::Resynced { reason } => self.count_resync(reason),
+            VenueEvent::Resynced { reason } => {
+                debug_assert!(self.resyncs.contains(&reason), "{} does not list {reason}", self.name.0);
+                self.count_resync(reason);
+            }
             VenueEvent::Synced => {
                 if let Phase::Open { synced: synced @ None, .. } = &mut self.phase {
                     *synced = Some(now.mono);
@@ -440,6 +447,7 @@ impl Link {
     }
 
     fn count_frame(&self, kind: &'static str) {
+        debug_assert!(FRAME_KINDS.contains(&kind), "{kind} has no series");
         self.metrics.venue_frames.get_or_create(&FrameLabels { venue: self.name.0, kind }).inc();
     }
 

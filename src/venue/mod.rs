@@ -13,6 +13,7 @@ mod liveness;
 pub mod moonbase;
 mod options;
 pub mod p99;
+mod series;
 pub mod sim;
 pub mod synthesis;
 
@@ -26,7 +27,8 @@ use crate::model::{Mono, Now, Reason, ReasonCode, VenueEvent, Verdict};
 pub use budget::{Budget, HostBudget, HostLimits, Nonce, Shared, Window};
 pub use credentials::Credentials;
 pub use liveness::{Liveness, Pulse};
-pub use options::{OptionReader, Options, Problem};
+pub use options::{OptionReader, Options, Problem, hint};
+pub use series::{begin_series, remove_series};
 
 /// Every venue the gateway speaks. Adding one is its folder and a line here.
 pub const VENUES: &[Venue] = &[p99::VENUE, bitfinex::VENUE, synthesis::VENUE, moonbase::VENUE];
@@ -48,6 +50,8 @@ pub struct Venue {
     pub limits: HostLimits,
     /// Longest time in ms between losing the venue and its rows reading `stale`, unless the account's options say otherwise.
     pub liveness_bound_ms: u64,
+    /// Every reason its sessions give in [`VenueEvent::Resynced`].
+    pub resyncs: &'static [&'static str],
     /// Checks an account's settings and makes its connector. All problems are told at once.
     pub connect: fn(&AccountSpec, &Shared) -> Connected,
     /// The same venue from the other side.

@@ -17,6 +17,27 @@ impl Problem {
     }
 }
 
+/// The rest of a message about a name that is not known: the one that was probably meant, or all there are.
+pub fn hint<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    if let Some(near) = nearest(name, &known) {
+        return format!("did you mean {near:?}?");
+    }
+    if known.is_empty() { "none is known here".to_owned() } else { format!("known are {}", known.join(", ")) }
+}
+
+/// The most similar name, if it is near: one holds the other, or a third of the letters differ at most.
+fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let holds = |long: &str, short: &str| short.chars().count() >= 3 && long.contains(short);
+    let near = |one: &&&str| {
+        let letters = name.chars().count().max(one.chars().count());
+        holds(one, &name) || holds(&name, one) || strsim::osa_distance(&name, one) <= (letters / 3).max(1)
+    };
+    let likeness = |one: &str| strsim::jaro_winkler(one, &name);
+    known.iter().filter(near).max_by(|a, b| likeness(a).total_cmp(&likeness(b))).copied()
+}
+
 /// Options as configured: names with integers, booleans or words.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options(BTreeMap<String, toml::Value>);
@@ -89,8 +110,7 @@ impl OptionReader<'_> {
     pub fn finish(mut self) -> Vec<Problem> {
         let known = &self.known;
         for name in self.values.keys().filter(|name| !known.contains(&name.as_str())) {
-            let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            let hint = nearest.map_or_else(|| "this venue has no options".into(), |near| format!("did you mean {near:?}?"));
+            let hint = hint(name, known.iter().copied());
             self.problems.push(Problem::new(format!("options.{name}"), format!("unknown option; {hint}")));
         }
         self.problems
@@ -98,5 +118,32 @@ impl OptionReader<'_> {
 
     fn refuse(&mut self, name: &str, message: String) {
         self.problems.push(Problem::new(format!("options.{name}"), message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        let known = ["liveness_ms", "reconcile_ms", "sync_timeout_ms", "jwt", "api_key", "api_secret"];
+        let near = [
+            ("reconcile", "reconcile_ms"),
+            ("livenes_ms", "liveness_ms"),
+            ("timeout", "sync_timeout_ms"),
+            ("jtw", "jwt"),
+            ("token_jwt", "jwt"),
+            ("apiKey", "api_key"),
+            ("API_SECRET", "api_secret"),
+            ("secret", "api_secret"),
+        ];
+        for (name, meant) in near {
+            assert_eq!(hint(name, known), format!("did you mean {meant:?}?"));
+        }
+        for name in ["foo", "y", "", "ms", "wallets"] {
+            assert_eq!(hint(name, known), format!("known are {}", known.join(", ")), "{name}");
+        }
+        assert_eq!(hint("foo", []), "none is known here");
     }
 }

@@ -118,6 +118,10 @@ async fn counters_begin_at_zero_so_that_an_alert_sees_the_first_increase() {
     for series in [
         "venue_drift_rows_total{venue=\"moonbase\",account=\"moon-main\"} 0",
         "venue_decode_errors_total{venue=\"moonbase\"} 0",
+        "venue_reconnects_total{venue=\"moonbase\",account=\"moon-main\",reason=\"liveness_timeout\"} 0",
+        "venue_resyncs_total{venue=\"moonbase\",account=\"moon-main\",reason=\"gsn_gap\"} 0",
+        "venue_frames_total{venue=\"moonbase\",kind=\"binary\"} 0",
+        "client_frames_total{type=\"error\"} 0",
         "client_closes_total{code=\"4201\"} 0",
         "client_auth_failures_total{reason=\"signature\"} 0",
         "client_refusals_total{limit=\"handshakes\"} 0",

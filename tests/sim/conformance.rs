@@ -117,6 +117,9 @@ fn a_sample_is_valid_on_both_sides() {
         spec.options = Options::new(BTreeMap::from([("no_such_option".to_owned(), toml::Value::from(1))]));
         let problems = (venue.connect)(&spec, &Shared::default()).err().expect("an unknown option is refused");
         assert!(problems.iter().any(|problem| problem.key == "options.no_such_option"), "{}: {problems:?}", venue.name);
+        (spec.options, spec.credentials) = (Options::default(), Credentials::plain([("no_such_secret", "s")]));
+        let problems = (venue.connect)(&spec, &Shared::default()).err().expect("an unknown credential is refused");
+        assert!(problems.iter().any(|problem| problem.key == "credentials.no_such_secret"), "{}: {problems:?}", venue.name);
     }
 }
 

@@ -149,7 +149,7 @@ pub fn renewed(account: &SimAccount, now: Now) -> std::collections::BTreeMap<Str
     use jsonwebtoken::{EncodingKey, Header, encode};
     let mut secrets = account.credentials.clone();
     let claims = serde_json::json!({"sub": account.id, "iat": now.unix.0 / 1000 + 1, "exp": 4_102_444_800_u64});
-    let key = EncodingKey::from_secret(secrets["jwt_secret"].as_bytes());
+    let key = EncodingKey::from_secret(format!("{}: the venue's signing secret", account.id).as_bytes());
     secrets.insert("jwt".into(), encode(&Header::default(), &claims, &key).expect("HS256 signs any claims"));
     secrets
 }

@@ -55,6 +55,27 @@ impl Rig {
 }
 
 #[test]
+fn an_accounts_counters_begin_at_zero_and_go_with_it() {
+    let rig = Rig::new();
+    let begun = |id: &str| {
+        let text = rig.accounts.metrics.render();
+        let of = |name: &str, reason: &str| {
+            let series = format!("{name}_total{{venue=\"synthesis\",account=\"{id}\",reason=\"{reason}\"}} 0\n");
+            text.contains(&series)
+        };
+        let reconnects = of("venue_reconnects", "upstream_disconnected") && of("venue_reconnects", "token_expired");
+        let resyncs = of("venue_resyncs", "operator") && of("venue_resyncs", "audit_unanswered");
+        assert_eq!(text.contains(&format!("account=\"{id}\"")), reconnects, "{text}");
+        assert_eq!(reconnects, resyncs, "{text}");
+        reconnects
+    };
+    rig.apply(config("main", "k", &["0xa"]));
+    assert!(begun("main") && !begun("other"));
+    rig.apply(config("other", "k", &["0xa"]));
+    assert!(begun("other") && !begun("main"), "nothing is left of an account that is gone");
+}
+
+#[test]
 fn the_same_settings_touch_nothing_but_owners() {
     let (rig, idx) = Rig::live();
     let gsn = rig.store.gsn();

@@ -24,6 +24,7 @@ pub const TOY: Venue = Venue {
     rest_url: "",
     limits: HostLimits { connects: Window { count: 1, per_ms: 1 }, open: 1, calls: Window { count: 1, per_ms: 1 } },
     liveness_bound_ms: 1,
+    resyncs: &[],
     connect: |_, _| Err(Vec::new()),
     simulate: |setup| Box::new(Toy::new(setup)),
     sample,

@@ -37,6 +37,7 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 45, per_ms: 60_000 },
     },
     liveness_bound_ms: LIVENESS_MS,
+    resyncs: &["unreadable_wallet"],
     connect,
     simulate: sim::simulate,
     sample,
@@ -48,6 +49,7 @@ const LIVENESS_MS: u64 = 30_000;
 const HEARTBEAT_MS: u64 = 15_000;
 /// Shortest period of the reconcile that makes sense within the venue's limits.
 const MIN_RECONCILE_MS: u64 = 2_000;
+const SECRETS: [&str; 2] = ["api_key", "api_secret"];
 
 /// The venue's own options of one account.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +88,7 @@ fn connect(spec: &AccountSpec, shared: &Shared) -> Connected {
 }
 
 fn check_credentials(spec: &AccountSpec, problems: &mut Vec<Problem>) {
-    for name in ["api_key", "api_secret"] {
+    for name in SECRETS {
         let key = format!("credentials.{name}");
         match spec.credentials.get(name) {
             None => problems.push(Problem::new(key, "missing: make a key at Bitfinex with read permission for wallets only")),
@@ -102,11 +104,7 @@ fn check_credentials(spec: &AccountSpec, problems: &mut Vec<Problem>) {
             Some(_) => {}
         }
     }
-    for name in spec.credentials.names() {
-        if !["api_key", "api_secret"].contains(&name.as_str()) {
-            problems.push(Problem::new(format!("credentials.{name}"), "Bitfinex takes api_key and api_secret: remove this"));
-        }
-    }
+    problems.extend(spec.credentials.unknown(&SECRETS));
 }
 
 fn check_urls(spec: &AccountSpec, problems: &mut Vec<Problem>) {

@@ -38,6 +38,17 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 60, per_ms: 60_000 },
     },
     liveness_bound_ms: LIVENESS_MS,
+    resyncs: &[
+        "unsubscribed",
+        "unreadable",
+        "empty_snapshot",
+        "old_snapshot",
+        "gsn_repeat",
+        "gsn_back",
+        "gsn_gap",
+        "omitted_asset",
+        "channel_error",
+    ],
     connect,
     simulate: sim::simulate,
     sample,
@@ -88,14 +99,12 @@ fn check_credentials(spec: &AccountSpec, problems: &mut Vec<Problem>) {
         (false, true, false) => refuse("credentials.api_secret", "missing; it belongs to api_key"),
         (false, false, true) => refuse("credentials.api_key", "missing; it belongs to api_secret"),
     }
-    for name in spec.credentials.names() {
-        let key = format!("credentials.{name}");
-        if !SECRETS.contains(&name.as_str()) {
-            refuse(&key, "unknown; Moonbase takes api_key and api_secret, or access_token");
-        } else if spec.credentials.get(&name).is_some_and(|secret| secret.expose_secret().trim().is_empty()) {
-            refuse(&key, "is empty");
+    for name in SECRETS {
+        if spec.credentials.get(name).is_some_and(|secret| secret.expose_secret().trim().is_empty()) {
+            refuse(&format!("credentials.{name}"), "is empty");
         }
     }
+    problems.extend(spec.credentials.unknown(&SECRETS));
 }
 
 /// The account of the manual's examples, with a market in VND.

@@ -33,10 +33,13 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 1_200, per_ms: 60_000 },
     },
     liveness_bound_ms: 30_000,
+    resyncs: &["unsubscribed", "unreadable_push"],
     connect,
     simulate: sim::simulate,
     sample,
 };
+
+const SECRETS: [&str; 3] = ["jwt", "api_key", "api_secret"];
 
 /// One account's settings, checked. Shared by the account's sessions, of which one lives at a time.
 pub(in crate::venue::p99) struct Account {
@@ -111,8 +114,7 @@ fn connect(spec: &AccountSpec, shared: &Shared) -> Connected {
 /// A `jwt`, or `api_key` and `api_secret`. Where both are given the JWT is used.
 fn credentials(credentials: &Credentials) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let names = ["jwt", "api_key", "api_secret"];
-    if !names.iter().any(|name| credentials.has(name)) {
+    if !SECRETS.iter().any(|name| credentials.has(name)) {
         problems.push(Problem::new("credentials.jwt", "is missing; give jwt, or api_key and api_secret"));
     }
     for (name, other) in [("api_key", "api_secret"), ("api_secret", "api_key")] {
@@ -120,7 +122,7 @@ fn credentials(credentials: &Credentials) -> Vec<Problem> {
             problems.push(Problem::new(format!("credentials.{name}"), format!("is missing; {other} is of no use without it")));
         }
     }
-    for name in names {
+    for name in SECRETS {
         let Some(secret) = credentials.get(name) else { continue };
         let secret = secret.expose_secret();
         if secret.is_empty() || secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -130,6 +132,7 @@ fn credentials(credentials: &Credentials) -> Vec<Problem> {
             ));
         }
     }
+    problems.extend(credentials.unknown(&SECRETS));
     problems
 }
 

@@ -48,18 +48,22 @@ pub(super) fn token(secret: &str, sub: &str, iat: i64, exp: i64) -> String {
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("HS256 signs any claims")
 }
 
+/// What the venue signs an account's tokens with. It is the venue's own: no part of what a gateway is told.
+pub(super) fn signing_secret(id: &str) -> String {
+    format!("{id}: the venue's signing secret")
+}
+
 /// An account that logs in with a token, good until the year 2100.
 pub(super) fn account(id: &str, book: Book) -> SimAccount {
-    let secret = format!("{id}: the venue's signing secret");
-    let jwt = token(&secret, id, 1_700_000_000, 4_102_444_800);
-    let credentials = [("jwt".into(), jwt), ("jwt_secret".into(), secret)];
-    SimAccount { id: id.into(), credentials: credentials.into(), book }
+    let jwt = token(&signing_secret(id), id, 1_700_000_000, 4_102_444_800);
+    SimAccount { id: id.into(), credentials: [("jwt".into(), jwt)].into(), book }
 }
 
 struct Account {
     id: String,
     /// Lower case: addresses are the same in any case.
     address: String,
+    /// `None`: the account logs in with a key.
     jwt_secret: Option<String>,
     api_key: Option<String>,
     api_secret: String,
@@ -74,7 +78,7 @@ impl Account {
         let mut secrets = account.credentials;
         Self {
             address: secrets.remove("address").unwrap_or_else(|| account.id.clone()).to_lowercase(),
-            jwt_secret: secrets.remove("jwt_secret"),
+            jwt_secret: secrets.contains_key("jwt").then(|| signing_secret(&account.id)),
             api_key: secrets.remove("api_key"),
             api_secret: secrets.remove("api_secret").unwrap_or_default(),
             before: account.book.clone(),

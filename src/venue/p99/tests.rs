@@ -139,7 +139,7 @@ fn jwt(spec: &mut AccountSpec, token: &str) {
 
 /// The simulator's secret for its sample account.
 fn secret() -> String {
-    (VENUE.sample)().account.credentials["jwt_secret"].clone()
+    sim::signing_secret(&(VENUE.sample)().account.id)
 }
 
 /// Opened at 1,763,121,358,960 ms, see the test kit.

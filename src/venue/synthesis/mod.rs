@@ -37,6 +37,7 @@ pub const VENUE: Venue = Venue {
         calls: Window { count: 60, per_ms: 60_000 },
     },
     liveness_bound_ms: LIVENESS_MS,
+    resyncs: &["unsubscribed", "audit_unanswered"],
     connect,
     simulate: |setup| Box::new(sim::SynthesisSim::new(setup)),
     sample,
@@ -106,20 +107,15 @@ fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
 }
 
 fn check_credentials(credentials: &Credentials, problems: &mut Vec<Problem>) {
-    for name in credentials.names() {
-        let key = format!("credentials.{name}");
-        if !HEADERS.iter().any(|(known, _)| *known == name) {
-            let known = "api_key, project_key and session_token, all optional";
-            problems.push(Problem::new(key, format!("unknown credential; this venue knows {known}")));
-            continue;
-        }
-        let secret = credentials.get(&name);
-        let sendable = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        if !secret.is_some_and(|secret| sendable(secret.expose_secret())) {
-            problems
-                .push(Problem::new(key, "is empty or holds spaces or control characters; remove it or give its whole value"));
+    for (name, _) in HEADERS {
+        let Some(secret) = credentials.get(name) else { continue };
+        let text = secret.expose_secret();
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            let message = "is empty or holds spaces or control characters; remove it or give its whole value";
+            problems.push(Problem::new(format!("credentials.{name}"), message));
         }
     }
+    problems.extend(credentials.unknown(&HEADERS.map(|(name, _)| name)));
 }
 
 fn check_wallets(wallets: &[WalletSpec], problems: &mut Vec<Problem>) {

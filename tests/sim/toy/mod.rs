@@ -21,6 +21,7 @@ pub const VENUE: Venue = Venue {
     rest_url: "https://toy.example",
     limits: HostLimits { connects: Window { count: 20, per_ms: 10_000 }, open: 100, calls: Window { count: 1, per_ms: 1_000 } },
     liveness_bound_ms: 12_000,
+    resyncs: &[],
     connect,
     simulate: |setup| Box::new(sim::Toy::new(setup)),
     sample,
@@ -31,6 +32,7 @@ fn connect(spec: &AccountSpec, _: &Shared) -> Connected {
     if !spec.credentials.has("key") {
         problems.push(Problem::new("credentials.key", "missing; the bank knows you by it"));
     }
+    problems.extend(spec.credentials.unknown(&["key"]));
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -208,6 +208,8 @@ neither that nor how often it may be asked; a smaller `reconcile_ms` brings it n
 simulated hours, 37.6 million events (79,700 a second, 472 s in all), 4.2 million moves of money, 9.2 million frames of
 venues, 7.2 million comparisons of a client with the store; exact again 217 s after the last fault at most. The first sweep failed in
 50 worlds: what it found is in `tests/sim/seeds.txt` and, broken again on purpose, on the [page of safeguards](safeguards.md).
+Those worlds were all tame. Of the present ones, of which every second is wild (see the page of safeguards), 1,700 were lived in a
+development build, none failed; a sweep is yet to be run.
 ";
 
 #[test]

@@ -226,6 +226,16 @@ impl Accounts {
         }
     }
 
+    /// The highest nonce of each key.
+    pub(super) fn nonces(&self) -> Vec<(String, u64)> {
+        self.shared.nonce_marks()
+    }
+
+    /// Is there an account whose venue told all its rows and stands by them?
+    pub(super) fn any_whole(&self) -> bool {
+        self.each().into_iter().any(|idx| self.store.record(idx).is_some_and(|record| record.state.is_proven()))
+    }
+
     /// Every account.
     pub(super) fn each(&self) -> Vec<AccountIdx> {
         self.running.lock().values().map(|account| account.idx).collect()

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod held;
+mod keep;
 mod keys;
 mod operator;
 mod reload;
@@ -40,8 +41,6 @@ const SLEEP_EVERY: Duration = Duration::from_secs(1);
 const SLEEP_MS: i64 = 5_000;
 /// How often secrets and certificates in files are looked at for a change.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
-/// How often the state file is written.
-const STATE_EVERY: Duration = Duration::from_secs(30);
 /// Most rows of one account. What is beyond is refused aloud (`row_limit`).
 pub(crate) const MAX_ROWS_PER_ACCOUNT: usize = 200_000;
 
@@ -160,7 +159,7 @@ impl App {
         if let Some(file) = &gateway.state {
             gateway.accounts.recall(file.read(), config.warm_start);
             // Before the first nonce: should this run die before it writes again, the next one must not give out the same.
-            gateway.keep(file.clone()).await;
+            _ = keep::keep(&gateway, file.clone(), None).await;
         }
         Ok(Self { gateway, front, admin })
     }
@@ -252,16 +251,7 @@ impl Gateway {
             }
         });
         if let Some(file) = self.state.clone() {
-            let gateway = Arc::clone(self);
-            self.core.spawn("state file", Policy::Detached, async move {
-                while !gateway.core.is_stopping() {
-                    tokio::select! {
-                        () = gateway.core.stopping() => {}
-                        () = tokio::time::sleep(STATE_EVERY) => {}
-                    }
-                    gateway.keep(file.clone()).await;
-                }
-            });
+            self.core.spawn("state file", Policy::Detached, keep::run(Arc::clone(self), file));
         }
         self.accounts.start();
     }
@@ -275,14 +265,6 @@ impl Gateway {
         let exporter = traces::Exporter::new(config, self.net.http.clone(), clock, self.store.epoch());
         let stop = self.exporting.stop_token().clone();
         self.exporting.spawn("traces", Policy::Detached, async move { exporter.run(spans, &metrics, stop).await });
-    }
-
-    async fn keep(&self, file: StateFile) {
-        let state = self.accounts.keep();
-        let written = tokio::task::spawn_blocking(move || file.write(state)).await;
-        if let Ok(Err(error)) = written {
-            tracing::error!(error = format!("{error:#}"), "state file not written");
-        }
     }
 
     async fn drain(&self) {

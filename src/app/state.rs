@@ -2,6 +2,7 @@
 //!
 //! A torn or foreign file is refused aloud, set aside, and ignored: what it held comes again from the venues. It holds no secret.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,17 @@ pub(super) struct State {
     pub rows: Vec<KeptRow>,
 }
 
+impl State {
+    /// Differs, within a run, where what is kept differs. The time of writing does not count.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.nonces, &self.origins, &self.rows).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// A balance row as kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct KeptRow {
     pub venue: String,
     pub account: String,

@@ -1,14 +1,17 @@
 //! What `state_dir` carries over a restart: nonces, and the last known rows. The file's form is `src/app/state.rs`'s own matter.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use balance_gateway::app::App;
 use balance_gateway::config::Config;
 use balance_gateway::model::Amount;
+use balance_gateway::venue::sim::Move;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::client::Client;
+use crate::support::poll;
 use crate::support::world::{World, file, given};
 
 /// A gateway that keeps its state, ready, and the directory it keeps it in.
@@ -49,6 +52,42 @@ async fn the_last_known_rows_are_stale_after_a_restart_until_the_venue_confirms_
     }
     world.sim().fault("heal").unwrap();
     client.settle_book("moon-main", || world.sim().book("moon-main").unwrap()).await;
+}
+
+/// The total of an asset in the state file of a directory.
+fn kept(dir: &TempDir, asset: &str) -> Option<Amount> {
+    let text = std::fs::read_to_string(state(dir)).ok()?;
+    let kept: Value = serde_json::from_str(text.lines().nth(1)?).ok()?;
+    let row = kept["rows"].as_array()?.iter().find(|row| row["asset"] == asset)?;
+    row["total"].as_str()?.parse().ok()
+}
+
+#[tokio::test]
+async fn rows_are_kept_while_the_gateway_runs_for_whoever_kills_it() {
+    let (world, dir) = keeping("moonbase").await;
+    let began = Instant::now();
+    let book = || world.sim().book("moon-main").unwrap();
+    let is_kept = async |what: &str, dir: &TempDir| {
+        let whole = || {
+            let mut rows = book().rows.into_iter();
+            rows.all(|((_, asset), holding)| kept(dir, &asset).is_some_and(|total| total.same_value(&holding.total())))
+        };
+        poll(what, async || whole().then_some(())).await;
+    };
+    is_kept("the first rows", &dir).await;
+    let amount = "0.125".parse().unwrap();
+    let deposit = Move::Deposit { account: "moon-main".into(), wallet: "1000004".into(), asset: "BTC".into(), amount };
+    world.sim().moves(&deposit).unwrap();
+    is_kept("a change", &dir).await;
+    assert!(began.elapsed() < Duration::from_secs(45), "each took half a minute");
+    // What would be found after a kill now: the next run writes what it was shown as soon as it has read it.
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(state(&dir), state(&copy)).unwrap();
+    let config = std::fs::read_to_string(&world.path).unwrap();
+    let path = copy.path().join("gateway.toml");
+    std::fs::write(&path, config.replace(dir.path().to_str().unwrap(), copy.path().to_str().unwrap())).unwrap();
+    drop(App::bind(Config::load(Some(&path), []).unwrap()).await.unwrap());
+    is_kept("the rows of the run that was killed", &copy).await;
 }
 
 #[tokio::test]

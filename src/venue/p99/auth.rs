@@ -87,16 +87,15 @@ pub(super) fn refused_login(message: &str, token: Option<Suspect>, now: UnixMs) 
         return (ErrorClass::CredentialMaybe, ReasonCode::AuthUncertain, "the venue refuses the listen key it has just given");
     };
     let passed = token.expires.is_some_and(|at| at <= now);
-    let ahead = token.expires.is_some_and(|at| at > now) && message.contains("invalid");
-    if passed || token.accepted_before || (message.contains("expired") && !ahead) {
-        (ErrorClass::Credential, ReasonCode::TokenExpired, "the token has expired; put a new one in credentials.jwt")
+    let says = |word| message.contains(word);
+    let (code, text) = if passed || token.accepted_before || (says("expired") && !says("invalid")) {
+        (ReasonCode::TokenExpired, "the token has expired; put a new one in credentials.jwt")
+    } else if says("expired") && token.expires.is_none() {
+        (ReasonCode::WrongKey, "the venue calls the token invalid or expired; put a new one in credentials.jwt")
     } else {
-        (
-            ErrorClass::Credential,
-            ReasonCode::WrongKey,
-            "the venue refuses the token; check credentials.jwt and the venue's address",
-        )
-    }
+        (ReasonCode::WrongKey, "the venue refuses the token; check credentials.jwt and the venue's address")
+    };
+    (ErrorClass::Credential, code, text)
 }
 
 /// What a refused request for a listen key means.

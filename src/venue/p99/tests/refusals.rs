@@ -57,6 +57,9 @@ fn a_plain_word_of_expiry_is_believed() {
     let past = Some(auth::Suspect { expires: Some(UnixMs(5)), accepted_before: false });
     assert_eq!(auth::refused_login("Invalid token", past, UnixMs(5)).1, ReasonCode::TokenExpired);
     assert_eq!(auth::refused_login("Token expired", suspect(), UnixMs(0)).1, ReasonCode::TokenExpired);
+    // On a first login the venue's usual words prove neither.
+    let (_, code, text) = auth::refused_login("Invalid or expired token", suspect(), UnixMs(0));
+    assert!(code == ReasonCode::WrongKey && text.contains("invalid or expired"), "{text}");
     assert_eq!(auth::refused_login("Signature verification failed", suspect(), UnixMs(0)).1, ReasonCode::WrongKey);
 }
 

@@ -17,6 +17,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # nothing is left beside the sources
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts/lib"))
 from free_ports import free_ports  # noqa: E402
 

@@ -102,9 +102,17 @@ test("a venue that drops turns its rows and totals stale, with age and reason, a
   await reads(row(page, "ETH", "1000004").locator(".state"), "live");
   await reads(page.locator("#whole"), "Incomplete: 1 of 3 accounts not live");
   await page.click('.views [data-view="asset"]');
-  const total = page.locator('.line[data-kind="group"]', { has: page.locator(".name", { hasText: /^BTC$/ }) });
-  await reads(total.locator(".state"), "incomplete");
-  await reads(total.locator(".changed"), /bfx-main stale/);
+  const group = (asset) => page.locator('.line[data-kind="group"]', { has: page.locator(".name", { hasText: new RegExp(`^${asset}$`) }) });
+  const total = group("BTC");
+  await reads(total.locator(".state"), "part stale");
+  await reads(total.locator(".changed"), "bfx-main stale");
+  // What is stale, and what is live and may merely be more, differ in words and looks.
+  const looks = (asset) => group(asset).locator(".total").evaluate((cell) => getComputedStyle(cell).fontStyle);
+  await reads(group("JPY").locator(".state"), "stale");
+  await reads(group("JPY").locator(".changed"), "bfx-main stale");
+  await reads(group("ETH").locator(".state"), "incomplete");
+  await reads(group("ETH").locator(".changed"), "without bfx-main");
+  assert.deepEqual([await looks("BTC"), await looks("JPY"), await looks("ETH")], ["italic", "italic", "normal"]);
   await venues.heal();
   await reads(total.locator(".state"), "complete");
   await page.click('.views [data-view="account"]');

@@ -346,3 +346,23 @@ test("another user's token begins an empty page", async () => {
   assert.equal(await page.locator(".line:not([hidden])", { hasText: "bfx-main" }).count(), 0);
   await leave(page);
 });
+
+test("what has no room beside a huge number is folded away, never the state, and every digit is in the details", async () => {
+  const page = await visit("alice", { viewport: { width: 1024, height: 700 } });
+  const [available, locked] = ["123456789012345678901234.123456789012345678", "99999999999999999999999.999999999999999999"];
+  const large = row(page, "HUGE", "spot");
+  await venues.set("p99-main", "spot", "HUGE", available, locked);
+  await reads(large.locator(".total"), "223456789012345678901234.123456789012345677");
+  await page.locator(".head .locked").waitFor({ state: "hidden" });
+  const right = await large.locator(".state").evaluate((cell) => cell.getBoundingClientRect().right);
+  assert.ok(right <= 1024, `the state ends at ${right}`);
+  const cut = await large.locator(".total span").evaluateAll((spans) => spans.filter((span) => span.scrollWidth > span.clientWidth + 1).length);
+  assert.equal(cut, 0, "the total is whole");
+  await large.locator(".name").click();
+  for (const [at, amount] of [[1, available], [2, locked]]) await reads(page.locator(`#details dd .number >> nth=${at}`), amount);
+  await page.keyboard.press("Escape");
+  // With another question that leaves it out, the columns are back.
+  await page.selectOption("#venue", "bitfinex");
+  await page.locator(".head .locked").waitFor();
+  await leave(page);
+});

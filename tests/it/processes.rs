@@ -145,6 +145,27 @@ async fn watch_shows_one_snapshot_and_ends() {
 }
 
 #[tokio::test]
+async fn watch_takes_an_address_as_a_browser_has_it_and_says_what_is_wrong_with_another() {
+    let (_sim, _, files, serve, (addr, _)) = serving().await;
+    let token = token(&files.path, "alice").await;
+    let env = [("BALANCE_GATEWAY_TOKEN", &*token)];
+    let (code, said) = Process::start(&["watch", "--url", &format!("http://{addr}/"), "--once"], &env).ended().await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = Process::start(&["watch", "--url", "nonsense", "--once"], &env).ended().await;
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("ws://127.0.0.1:8080/v1/ws"), "{said}");
+    // A page, and nothing at all: neither is a socket.
+    for path in ["style.css", "ws"] {
+        let mut watch = Process::start(&["watch", "--url", &format!("ws://{addr}/{path}"), "--lines"], &env);
+        let cure = "is no WebSocket: does the address end with /v1/ws?";
+        watch.line("the cure", |line| line.contains(cure).then_some(())).await;
+        watch.signal("KILL");
+    }
+    serve.signal("TERM");
+    assert_eq!(serve.ended().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn health_answers_0_for_a_ready_daemon() {
     let (_sim, _, _files, serve, (_, admin)) = serving().await;
     let url = format!("http://{admin}/health/ready");

@@ -3,6 +3,7 @@
 import type { Client } from "@balance-gateway/client";
 import { byId, copy, el, setAttribute } from "./dom.js";
 import { AMOUNTS } from "./entries.js";
+import { Fit } from "./fit.js";
 import { type Cells, COLUMNS, type Column, paint } from "./lines.js";
 import type { Item, Model, Query, SortColumn } from "./model.js";
 import { MAX_FRACTION, MAX_WHOLE } from "./number.js";
@@ -28,8 +29,11 @@ export class Grid {
   readonly #body = el("div", { class: "body", role: "rowgroup" });
   readonly #titles = new Map<Column, HTMLElement>();
   readonly #pool: Cells[] = [];
-  #model: Model = { items: [], rows: 0, shown: 0, widths: { total: [1, 0], available: [1, 0], locked: [1, 0] } };
+  #model: Model = { items: [], rows: 0, shown: 0, widths: { total: [1, 0, 1], available: [1, 0, 1], locked: [1, 0, 1] } };
+  readonly #fit = new Fit(this.#root, this.#head);
   #view: Query["view"] = "account";
+  /** What was asked for: where that changes, columns that were folded away come back if there is room. */
+  #asked = "";
   #active = 0;
   #activeColumn = 0;
 
@@ -53,10 +57,12 @@ export class Grid {
     this.#active = at >= 0 ? at : Math.min(this.#active, Math.max(0, model.items.length - 1));
     this.#root.setAttribute("aria-rowcount", String(model.items.length + 1));
     for (const name of AMOUNTS) {
-      const [whole, fraction] = model.widths[name];
+      const [whole, fraction, both] = model.widths[name];
       this.#root.style.setProperty(`--${name}-whole`, String(Math.min(whole, MAX_WHOLE)));
       this.#root.style.setProperty(`--${name}-fraction`, String(Math.min(fraction, MAX_FRACTION)));
+      this.#root.style.setProperty(`--${name}-both`, String(Math.min(both, MAX_WHOLE + MAX_FRACTION)));
     }
+    this.#asked = [query.view, query.find, query.venue, query.account, query.show].join("\n");
     this.#showSort(query.sort);
     this.#titles.get("name")!.firstElementChild!.textContent = query.view === "asset" ? "Asset / account" : "Asset";
     this.paint();
@@ -64,6 +70,7 @@ export class Grid {
 
   /** Paints the lines in sight. */
   paint(): void {
+    this.#fit.fit(WIDE.matches, this.#asked, this.#model.widths);
     const lineHeight = WIDE.matches ? 30 : 62;
     const { items } = this.#model;
     const { scrollTop, clientHeight } = this.#root;
@@ -94,15 +101,16 @@ export class Grid {
     setAttribute(line, "aria-level", item.kind === "group" ? "1" : "2");
     setAttribute(line, "aria-expanded", item.kind === "group" ? String(!item.folded) : undefined);
     line.classList.toggle("active", at === this.#active);
-    COLUMNS.forEach((column, i) => cells[column].classList.toggle("active", at === this.#active && i === this.#activeColumn));
+    const active = at === this.#active ? this.#columnOf(item) : undefined;
+    for (const column of COLUMNS) cells[column].classList.toggle("active", column === active);
     paint(this.client, cells, item, now);
   }
 
   // ── making ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #makeHead(): void {
-    for (const column of COLUMNS) {
-      const title = el("div", { role: "columnheader", class: `cell ${column}` });
+    for (const [i, column] of COLUMNS.entries()) {
+      const title = el("div", { role: "columnheader", class: `cell ${column}`, "aria-colindex": String(i + 1) });
       if (column === "history") {
         title.append(TITLES[column]);
       } else {
@@ -126,7 +134,7 @@ export class Grid {
     const line = el("div", { class: "line", role: "row" });
     const cells: Record<string, unknown> = { line, spark: makeSpark(80, 18) };
     COLUMNS.forEach((column, i) => {
-      const cell = el("div", { class: `cell ${column}`, role: "gridcell", id: `cell-${n}-${i}` });
+      const cell = el("div", { class: `cell ${column}`, role: "gridcell", id: `cell-${n}-${i}`, "aria-colindex": String(i + 1) });
       if (column === "history") cell.append(cells.spark as Node);
       cells[column] = cell;
       line.append(cell);
@@ -138,7 +146,28 @@ export class Grid {
   // ── moving ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #activeId(): string {
-    return `cell-${this.#active % Math.max(1, this.#pool.length)}-${this.#activeColumn}`;
+    const item = this.#model.items[this.#active];
+    const column = item ? COLUMNS.indexOf(this.#columnOf(item)) : 0;
+    return `cell-${this.#active % Math.max(1, this.#pool.length)}-${column}`;
+  }
+
+  /** The cells that a line shows. What has no room is in the row's details; a group without numbers says in their place why it stands so. */
+  #columnsOf(item: Item): Column[] {
+    const folded = this.#fit.folded;
+    const isOfAccount = item.kind === "group" && item.sums === undefined;
+    const isDoubted = item.kind === "group" && item.stale.length + item.lacking.length > 0;
+    return COLUMNS.filter((column) => {
+      if (item.kind === "group" && column === "history") return false;
+      if (column === "changed" && folded.has("changed")) return isOfAccount || isDoubted;
+      if (column === "place" && folded.has("changed") && isDoubted) return false;
+      return !(isOfAccount && AMOUNTS.some((name) => name === column)) && !folded.has(column);
+    });
+  }
+
+  /** The cell of a line that is the active one: where the active column is not shown, the next that is. */
+  #columnOf(item: Item): Column {
+    const columns = this.#columnsOf(item);
+    return columns.find((column) => COLUMNS.indexOf(column) >= this.#activeColumn) ?? columns[columns.length - 1]!;
   }
 
   #key(event: KeyboardEvent): void {
@@ -151,8 +180,8 @@ export class Grid {
     const step = steps[event.key];
     if (step !== undefined) this.#move(this.#active + step);
     else if (event.key === "ArrowRight" || event.key === "ArrowLeft") this.#sideways(event.key === "ArrowRight" ? 1 : -1, item);
-    else if (event.key === "Enter" || event.key === " ") item && this.#act(item, COLUMNS[this.#activeColumn]!);
-    else if (event.key === "c" || event.key === "C") item && this.#copy(item, COLUMNS[this.#activeColumn]!);
+    else if (event.key === "Enter" || event.key === " ") item && this.#act(item, this.#columnOf(item));
+    else if (event.key === "c" || event.key === "C") item && this.#copy(item, this.#columnOf(item));
     else return;
     event.preventDefault();
   }
@@ -170,7 +199,10 @@ export class Grid {
 
   #sideways(step: number, item: Item | undefined): void {
     if (item?.kind === "group" && this.#activeColumn === 0 && item.folded === step > 0) return this.hooks.fold(item.key);
-    this.#activeColumn = Math.max(0, Math.min(COLUMNS.length - 1, this.#activeColumn + step));
+    if (!item) return;
+    const columns = this.#columnsOf(item);
+    const at = Math.max(0, Math.min(columns.length - 1, columns.indexOf(this.#columnOf(item)) + step));
+    this.#activeColumn = COLUMNS.indexOf(columns[at]!);
     this.paint();
     // Where the table is wider than the window, the cell is brought into sight.
     document.getElementById(this.#activeId())?.scrollIntoView({ block: "nearest", inline: "nearest" });

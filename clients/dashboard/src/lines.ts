@@ -54,7 +54,7 @@ function paintRow(client: Client, cells: Cells, { entry }: Line, now: number): v
   const byAsset = cells.line.dataset.view === "asset";
   const name = byAsset ? `${row.account} · ${row.venue}` : shorten(row.asset, 17);
   setText(cells.name, name);
-  setAttribute(cells.name, "title", byAsset ? undefined : row.asset);
+  setAttribute(cells.name, "title", byAsset ? name : row.asset);
   setText(cells.place, shorten(row.wallet, 16));
   setAttribute(cells.place, "title", row.wallet);
   for (const column of AMOUNTS) {
@@ -124,17 +124,24 @@ function paintTotals(cells: Cells, group: Group): void {
   setAttribute(cells.name, "title", group.asset);
   const venues = [...new Set(group.entries.map(({ row }) => row.venue))];
   setText(cells.place, `${venues.length > 1 ? `${venues.length} venues` : venues[0]} · ${hiddenCount(group)}`);
+  const state = totalState(group);
   for (const column of AMOUNTS) {
     const sum = group.sums![column];
     showAmount(cells[column], sum.amount ?? null);
     const part = sum.unknown > 0 ? `no total: ${sum.unknown} of ${group.entries.length} parts unknown; the known ones add up to ${sum.known}` : undefined;
-    setAttribute(cells[column], "title", part ?? (group.missing.length > 0 ? `incomplete: ${group.missing.join(", ")}` : sum.known));
+    setAttribute(cells[column], "title", part ?? (state.kind === "live" ? sum.known : `${sum.known}; ${state.text}`));
   }
-  const whole = group.missing.length === 0;
-  const text = whole ? "every part is live" : `incomplete: ${group.missing.join(", ")}`;
-  setText(cells.changed, whole ? "" : group.missing.join(", "));
-  setAttribute(cells.changed, "title", text);
-  paintState(cells, { kind: whole ? "live" : "stale", word: "", text }, whole ? "complete" : "incomplete");
+  setText(cells.changed, [...group.stale, ...group.lacking].join("; "));
+  setAttribute(cells.changed, "title", state.text);
+  paintState(cells, state, state.word);
+}
+
+/** What is stale in it is one thing; that all of it is live and an account that may hold more is not, is another. */
+function totalState({ stale, dead, lacking }: Group): State {
+  const why = [...stale, ...lacking].join("; ");
+  if (stale.length > 0) return { kind: "stale", word: dead ? "stale" : "part stale", text: `not all of it is proven: ${why}` };
+  if (lacking.length > 0) return { kind: "partial", word: "incomplete", text: `what is shown is live, and there may be more: ${why}` };
+  return { kind: "live", word: "complete", text: "every part is live" };
 }
 
 const running = new WeakMap<HTMLElement, { key: string; at: number; timer: number }>();

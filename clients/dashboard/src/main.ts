@@ -94,7 +94,7 @@ function outgrown({ rows }: Change<Balance>): boolean {
   const widths = model?.widths;
   return widths === undefined || rows.some(({ row }) => (["total", "available", "locked"] as const).some((name) => {
     const [whole = "", fraction = ""] = (row[name] ?? "").split(".");
-    return whole.length > widths[name][0] || fraction.length > widths[name][1];
+    return whole.length > widths[name][0] || fraction.length > widths[name][1] || whole.length + fraction.length > widths[name][2];
   }));
 }
 

@@ -39,8 +39,12 @@ export interface Group {
   readonly entries: readonly Entry[];
   readonly asset?: string;
   readonly sums?: Record<AmountName, Sum>;
-  /** Why the sums are not the whole; empty: they are. */
-  readonly missing: readonly string[];
+  /** Accounts whose rows in it are not live, each with the word for it. */
+  readonly stale: readonly string[];
+  /** True where no row of it is live. */
+  readonly dead: boolean;
+  /** What else keeps the sums from being the whole: accounts that may hold more, parts that are not known. */
+  readonly lacking: readonly string[];
 }
 
 export interface Line {
@@ -50,13 +54,14 @@ export interface Line {
 }
 
 export type Item = Group | Line;
+export type Width = readonly [whole: number, fraction: number, both: number];
 
 export interface Model {
   readonly items: readonly Item[];
   readonly rows: number;
   readonly shown: number;
-  /** Most digits before and after the point, by column. */
-  readonly widths: Record<AmountName, readonly [whole: number, fraction: number]>;
+  /** Most digits before and after the point, and of both in one amount, by column. */
+  readonly widths: Record<AmountName, Width>;
 }
 
 export function build(client: Client, entries: Iterable<Entry>, query: Query): Model {
@@ -81,14 +86,14 @@ export function build(client: Client, entries: Iterable<Entry>, query: Query): M
 
 function arrange(client: Client, groups: Map<string, Entry[]>, query: Query, rows: number): Model {
   const items: Item[] = [];
-  const widths: Record<AmountName, [number, number]> = { total: [4, 0], available: [4, 0], locked: [4, 0] };
-  const missing = query.view === "asset" ? accountsMissing(client, query) : [];
+  const widths: Record<AmountName, [number, number, number]> = { total: [4, 0, 4], available: [4, 0, 4], locked: [4, 0, 4] };
+  const unproven = query.view === "asset" ? accountsUnproven(client, query) : new Map<string, string>();
   const passes = test(query);
   const order = sorter(query);
   let shown = 0;
   const made = [...groups].map(([key, entries]): [Group, Entry[]] => {
     const visible = entries.filter(passes).sort(order);
-    return [group(client, key, entries, visible.length, query, missing), visible];
+    return [group(client, key, entries, visible.length, query, unproven), visible];
   });
   made.sort(([a, aRows], [b, bRows]) => groupOrder(query, a, b, aRows, bRows));
   for (const [head, visible] of made) {
@@ -105,13 +110,14 @@ function arrange(client: Client, groups: Map<string, Entry[]>, query: Query, row
   return { items, rows, shown, widths };
 }
 
-function widen(width: [number, number], amount: Amount | null | undefined): void {
+function widen(width: [number, number, number], amount: Amount | null | undefined): void {
   if (!amount) return;
   const point = amount.indexOf(".");
   const whole = point < 0 ? amount.length : point;
   if (whole > width[0]) width[0] = whole;
   const fraction = point < 0 ? 0 : amount.length - point - 1;
   if (fraction > width[1]) width[1] = fraction;
+  if (whole + fraction > width[2]) width[2] = whole + fraction;
 }
 
 function test(query: Query): (entry: Entry) => boolean {
@@ -130,16 +136,21 @@ function small(row: Balance, show: Show): boolean {
   });
 }
 
-function group(client: Client, key: string, entries: Entry[], shown: number, query: Query, missing: readonly string[]): Group {
+function group(client: Client, key: string, entries: Entry[], shown: number, query: Query, unproven: Map<string, string>): Group {
   const folded = query.turned.has(key) !== (query.view === "asset" && entries.length === 1);
   if (query.view === "account") {
-    return { kind: "group", key, folded, shown, entries, missing: [] };
+    return { kind: "group", key, folded, shown, entries, stale: [], dead: false, lacking: [] };
   }
-  const stale = entries.filter(({ row }) => client.stateOf(row) !== "live").map(({ row }) => row.account);
-  const why = [...missing, ...[...new Set(stale)].filter((id) => !missing.some((text) => text.startsWith(id))).map((id) => `${id} stale`)];
   const sums = Object.fromEntries(AMOUNTS.map((name) => [name, sum(entries, name)])) as Record<AmountName, Sum>;
-  if (sums.total.unknown > 0) why.push(`${sums.total.unknown} of ${entries.length} unknown`);
-  return { kind: "group", key, folded, shown, entries, asset: key, sums, missing: why };
+  const parts = new Set(entries.map(({ row }) => accountKey(row)));
+  const without = [...unproven.keys()].filter((of) => !parts.has(of)).map((of) => client.accounts.get(of)?.account ?? of);
+  const stale = entries.filter(({ row }) => client.stateOf(row) !== "live");
+  const told = stale.map(({ row }) => `${row.account} ${unproven.get(accountKey(row)) ?? client.stateOf(row)}`);
+  const lacking: string[] = [];
+  if (without.length > 0) lacking.push(`without ${without.join(", ")}`);
+  if (leftOut(client, query, unproven)) lacking.push("rows were left out");
+  if (sums.total.unknown > 0) lacking.push(`${sums.total.unknown} of ${entries.length} unknown`);
+  return { kind: "group", key, folded, shown, entries, asset: key, sums, stale: [...new Set(told)], dead: stale.length === entries.length, lacking };
 }
 
 function sum(entries: Entry[], name: AmountName): Sum {
@@ -153,17 +164,21 @@ function sum(entries: Entry[], name: AmountName): Sum {
   return { amount: unknown > 0 ? undefined : amount, known: amount, unknown };
 }
 
-/** Accounts that may hold more than is known, so that no total across accounts is whole. */
-function accountsMissing(client: Client, query: Query): string[] {
-  const missing: string[] = [];
-  for (const account of client.accounts.values()) {
+/** Accounts that may hold more than is known, so that no total across accounts is whole; each with the word for its state. */
+function accountsUnproven(client: Client, query: Query): Map<string, string> {
+  const unproven = new Map<string, string>();
+  for (const [key, account] of client.accounts) {
     if (query.venue !== "" && account.venue !== query.venue) continue;
     if (query.account !== "" && account.account !== query.account) continue;
     const state = client.accountStateOf(account);
-    if (!isProven(state)) missing.push(`${account.account} ${state.replace("_", " ")}`);
+    if (!isProven(state)) unproven.set(key, state.replace("_", " "));
   }
-  if (missing.length === 0 && !client.complete && query.venue === "" && query.account === "") missing.push("rows were left out");
-  return missing;
+  return unproven;
+}
+
+/** True where all accounts are proven and the gateway says all the same that there is more than it sent. */
+function leftOut(client: Client, query: Query, unproven: Map<string, string>): boolean {
+  return unproven.size === 0 && !client.complete && query.venue === "" && query.account === "";
 }
 
 function collate(a: string, b: string): number {

@@ -28,8 +28,8 @@ export function clock(ts: number): string {
 }
 
 export interface State {
-  /** For style: `live`, `stale`, `pending`, `degraded`, `bad`. */
-  readonly kind: "live" | "stale" | "pending" | "degraded" | "bad";
+  /** For style. `partial`: what is shown is live, and there may be more. */
+  readonly kind: "live" | "partial" | "stale" | "pending" | "degraded" | "bad";
   readonly word: string;
   /** Since when, and why. */
   readonly text: string;

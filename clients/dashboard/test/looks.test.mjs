@@ -87,6 +87,54 @@ test("the theme button overrides the system's choice, and is remembered", async 
   await page.context().close();
 });
 
+for (const width of [1024, 1280, 1366]) {
+  test(`at ${width} px every state and reason is in sight, and no digit is cut`, async () => {
+    // A vertical scroll bar, where there is one, takes its part.
+    const page = await visit({ viewport: { width: width - 16, height: 700 } });
+    await fetch(`${demo.control}/fault?venue=p99`, { method: "POST", body: '{"fault":"refuse"}' });
+    await fetch(`${demo.control}/fault?venue=p99`, { method: "POST", body: '{"fault":"disconnect"}' });
+    const reason = page.locator('.line[data-kind="group"][data-state="stale"]:not([hidden]) .changed');
+    await until("the reason is told", async () => /refused/.test((await reason.first().textContent())));
+    for (const view of ["account", "asset"]) {
+      await page.click(`.views [data-view="${view}"]`);
+      const { lines, hidden, cut, widest } = await page.evaluate(() => {
+        const all = (selector) => [...document.querySelectorAll(`.line:not([hidden]) ${selector}`)].filter((cell) => cell.getClientRects().length > 0);
+        const isCut = (cell) => cell.scrollWidth > cell.clientWidth + 1;
+        const states = all(".state");
+        const hidden = states.filter((cell) => {
+          const { left, right } = cell.getBoundingClientRect();
+          return left < 0 || right > innerWidth || cell.textContent === "";
+        });
+        const reasons = all(".changed").filter((cell) => cell.parentElement.dataset.kind === "group");
+        return {
+          lines: states.length, hidden: hidden.length, cut: [...states, ...reasons, ...all(".whole"), ...all(".fraction")].filter(isCut).map((cell) => cell.textContent),
+          widest: Math.max(document.documentElement.scrollWidth, document.querySelector("#grid").scrollWidth) - innerWidth,
+        };
+      });
+      assert.ok(lines > 15, `${lines} lines in the view by ${view}`);
+      assert.deepEqual({ hidden, cut, widest }, { hidden: 0, cut: [], widest: 0 }, `by ${view}`);
+    }
+    await accessible(page, `${width} px`);
+    await fetch(`${demo.control}/fault`, { method: "POST", body: '{"fault":"heal"}' });
+    await page.click('.views [data-view="account"]');
+    // The keyboard passes over what is folded away.
+    await page.focus("#grid");
+    await page.keyboard.press("ArrowDown");
+    const active = async () => page.locator(`[id="${await page.locator("#grid").getAttribute("aria-activedescendant")}"]`);
+    const passed = [];
+    for (let i = 0; i < 8; i += 1) {
+      const cell = await active();
+      assert.ok(await cell.isVisible());
+      passed.push((await cell.getAttribute("class")).split(" ")[1]);
+      await page.keyboard.press("ArrowRight");
+    }
+    assert.deepEqual(passed.slice(0, 5), ["name", "place", "total", "available", "locked"]);
+    assert.equal(passed.at(-1), "state");
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+}
+
 test("at phone width nothing is cut off or needs sideways scrolling", async () => {
   const page = await visit({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
   await page.locator('.line[data-kind="row"]:not([hidden])').first().waitFor();

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use super::address::refusal;
 use super::cursor::{Batch, CHANNEL, Cursor, Taken};
 use super::text::{Text, clean};
 use super::token::TokenSource;
@@ -193,7 +194,7 @@ impl Feed<'_> {
         };
         let socket = match connected {
             Ok(Ok((socket, _))) => socket,
-            Ok(Err(error)) => return Ok(lost(error)),
+            Ok(Err(error)) => return Ok(lost(refusal(self.url, &error))),
             Err(_) => return Ok(lost("no connection in time")),
         };
         let mut conn = Conn {

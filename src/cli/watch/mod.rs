@@ -2,6 +2,7 @@
 //!
 //! [`feed`] is the connection; [`lines`] and [`screen`] show what it tells. All of it runs in one task.
 
+mod address;
 mod cursor;
 mod feed;
 mod lines;
@@ -28,8 +29,8 @@ use token::TokenSource;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct WatchArgs {
-    /// Address of the gateway
-    #[arg(long, default_value = "ws://127.0.0.1:8080/v1/ws")]
+    /// Address of the gateway: ws:// or wss://, or as a browser has it; without a path it is /v1/ws
+    #[arg(long, default_value = "ws://127.0.0.1:8080/v1/ws", value_parser = address::address)]
     url: String,
     /// Token to show; in the environment it stays out of the process list
     #[arg(long, env = "BALANCE_GATEWAY_TOKEN", hide_env_values = true, value_parser = secret)]

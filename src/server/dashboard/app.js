@@ -1045,7 +1045,7 @@ function paintRow(client2, cells, { entry }, now) {
   const byAsset = cells.line.dataset.view === "asset";
   const name = byAsset ? `${row.account} · ${row.venue}` : shorten(row.asset, 17);
   setText(cells.name, name);
-  setAttribute(cells.name, "title", byAsset ? void 0 : row.asset);
+  setAttribute(cells.name, "title", byAsset ? name : row.asset);
   setText(cells.place, shorten(row.wallet, 16));
   setAttribute(cells.place, "title", row.wallet);
   for (const column of AMOUNTS) {
@@ -1108,17 +1108,22 @@ function paintTotals(cells, group2) {
   setAttribute(cells.name, "title", group2.asset);
   const venues = [...new Set(group2.entries.map(({ row }) => row.venue))];
   setText(cells.place, `${venues.length > 1 ? `${venues.length} venues` : venues[0]} · ${hiddenCount(group2)}`);
+  const state = totalState(group2);
   for (const column of AMOUNTS) {
     const sum3 = group2.sums[column];
     showAmount(cells[column], sum3.amount ?? null);
     const part = sum3.unknown > 0 ? `no total: ${sum3.unknown} of ${group2.entries.length} parts unknown; the known ones add up to ${sum3.known}` : void 0;
-    setAttribute(cells[column], "title", part ?? (group2.missing.length > 0 ? `incomplete: ${group2.missing.join(", ")}` : sum3.known));
+    setAttribute(cells[column], "title", part ?? (state.kind === "live" ? sum3.known : `${sum3.known}; ${state.text}`));
   }
-  const whole = group2.missing.length === 0;
-  const text = whole ? "every part is live" : `incomplete: ${group2.missing.join(", ")}`;
-  setText(cells.changed, whole ? "" : group2.missing.join(", "));
-  setAttribute(cells.changed, "title", text);
-  paintState(cells, { kind: whole ? "live" : "stale", word: "", text }, whole ? "complete" : "incomplete");
+  setText(cells.changed, [...group2.stale, ...group2.lacking].join("; "));
+  setAttribute(cells.changed, "title", state.text);
+  paintState(cells, state, state.word);
+}
+function totalState({ stale, dead, lacking }) {
+  const why = [...stale, ...lacking].join("; ");
+  if (stale.length > 0) return { kind: "stale", word: dead ? "stale" : "part stale", text: `not all of it is proven: ${why}` };
+  if (lacking.length > 0) return { kind: "partial", word: "incomplete", text: `what is shown is live, and there may be more: ${why}` };
+  return { kind: "live", word: "complete", text: "every part is live" };
 }
 var running = /* @__PURE__ */ new WeakMap();
 function flash(cells, entry, now) {
@@ -1243,6 +1248,36 @@ function changeOf(delta) {
   return delta.startsWith("-") ? delta : `+${delta}`;
 }
 
+// src/fit.ts
+var STEPS = ["history", "points", "changed", "total-points", "locked", "available"];
+var Fit = class {
+  constructor(root, head) {
+    this.root = root;
+    this.head = head;
+  }
+  root;
+  head;
+  #steps = 0;
+  #asked = "";
+  #seen = "";
+  folded = /* @__PURE__ */ new Set();
+  /** Gives up as much as it must. What was given up comes back with another width or question, not with every number. */
+  fit(isWide, question, widths) {
+    const asked = `${isWide} ${this.root.clientWidth} ${question}`;
+    const seen = `${asked} ${document.documentElement.style.getPropertyValue("--digit")} ${JSON.stringify(widths)}`;
+    if (seen === this.#seen || this.root.clientWidth === 0) return;
+    if (asked !== this.#asked) this.#give(0);
+    [this.#seen, this.#asked] = [seen, asked];
+    while (isWide && this.#steps < STEPS.length && this.head.offsetWidth > this.root.clientWidth) this.#give(this.#steps + 1);
+  }
+  #give(steps) {
+    this.#steps = steps;
+    const given = STEPS.slice(0, steps);
+    this.root.dataset.without = given.join(" ");
+    this.folded = new Set(given.filter((step) => step !== "points" && step !== "total-points"));
+  }
+};
+
 // src/grid.ts
 var OVERSCAN = 8;
 var TITLES = {
@@ -1276,8 +1311,11 @@ var Grid = class {
   #body = el("div", { class: "body", role: "rowgroup" });
   #titles = /* @__PURE__ */ new Map();
   #pool = [];
-  #model = { items: [], rows: 0, shown: 0, widths: { total: [1, 0], available: [1, 0], locked: [1, 0] } };
+  #model = { items: [], rows: 0, shown: 0, widths: { total: [1, 0, 1], available: [1, 0, 1], locked: [1, 0, 1] } };
+  #fit = new Fit(this.#root, this.#head);
   #view = "account";
+  /** What was asked for: where that changes, columns that were folded away come back if there is room. */
+  #asked = "";
   #active = 0;
   #activeColumn = 0;
   show(model2, query2) {
@@ -1288,16 +1326,19 @@ var Grid = class {
     this.#active = at >= 0 ? at : Math.min(this.#active, Math.max(0, model2.items.length - 1));
     this.#root.setAttribute("aria-rowcount", String(model2.items.length + 1));
     for (const name of AMOUNTS) {
-      const [whole, fraction] = model2.widths[name];
+      const [whole, fraction, both] = model2.widths[name];
       this.#root.style.setProperty(`--${name}-whole`, String(Math.min(whole, MAX_WHOLE)));
       this.#root.style.setProperty(`--${name}-fraction`, String(Math.min(fraction, MAX_FRACTION)));
+      this.#root.style.setProperty(`--${name}-both`, String(Math.min(both, MAX_WHOLE + MAX_FRACTION)));
     }
+    this.#asked = [query2.view, query2.find, query2.venue, query2.account, query2.show].join("\n");
     this.#showSort(query2.sort);
     this.#titles.get("name").firstElementChild.textContent = query2.view === "asset" ? "Asset / account" : "Asset";
     this.paint();
   }
   /** Paints the lines in sight. */
   paint() {
+    this.#fit.fit(WIDE.matches, this.#asked, this.#model.widths);
     const lineHeight = WIDE.matches ? 30 : 62;
     const { items } = this.#model;
     const { scrollTop, clientHeight } = this.#root;
@@ -1326,13 +1367,14 @@ var Grid = class {
     setAttribute(line, "aria-level", item.kind === "group" ? "1" : "2");
     setAttribute(line, "aria-expanded", item.kind === "group" ? String(!item.folded) : void 0);
     line.classList.toggle("active", at === this.#active);
-    COLUMNS.forEach((column, i) => cells[column].classList.toggle("active", at === this.#active && i === this.#activeColumn));
+    const active = at === this.#active ? this.#columnOf(item) : void 0;
+    for (const column of COLUMNS) cells[column].classList.toggle("active", column === active);
     paint(this.client, cells, item, now);
   }
   // ── making ──────────────────────────────────────────────────────────────────────────────────────────────────────────
   #makeHead() {
-    for (const column of COLUMNS) {
-      const title = el("div", { role: "columnheader", class: `cell ${column}` });
+    for (const [i, column] of COLUMNS.entries()) {
+      const title = el("div", { role: "columnheader", class: `cell ${column}`, "aria-colindex": String(i + 1) });
       if (column === "history") {
         title.append(TITLES[column]);
       } else {
@@ -1354,7 +1396,7 @@ var Grid = class {
     const line = el("div", { class: "line", role: "row" });
     const cells = { line, spark: makeSpark(80, 18) };
     COLUMNS.forEach((column, i) => {
-      const cell = el("div", { class: `cell ${column}`, role: "gridcell", id: `cell-${n}-${i}` });
+      const cell = el("div", { class: `cell ${column}`, role: "gridcell", id: `cell-${n}-${i}`, "aria-colindex": String(i + 1) });
       if (column === "history") cell.append(cells.spark);
       cells[column] = cell;
       line.append(cell);
@@ -1364,7 +1406,26 @@ var Grid = class {
   }
   // ── moving ──────────────────────────────────────────────────────────────────────────────────────────────────────────
   #activeId() {
-    return `cell-${this.#active % Math.max(1, this.#pool.length)}-${this.#activeColumn}`;
+    const item = this.#model.items[this.#active];
+    const column = item ? COLUMNS.indexOf(this.#columnOf(item)) : 0;
+    return `cell-${this.#active % Math.max(1, this.#pool.length)}-${column}`;
+  }
+  /** The cells that a line shows. What has no room is in the row's details; a group without numbers says in their place why it stands so. */
+  #columnsOf(item) {
+    const folded = this.#fit.folded;
+    const isOfAccount = item.kind === "group" && item.sums === void 0;
+    const isDoubted = item.kind === "group" && item.stale.length + item.lacking.length > 0;
+    return COLUMNS.filter((column) => {
+      if (item.kind === "group" && column === "history") return false;
+      if (column === "changed" && folded.has("changed")) return isOfAccount || isDoubted;
+      if (column === "place" && folded.has("changed") && isDoubted) return false;
+      return !(isOfAccount && AMOUNTS.some((name) => name === column)) && !folded.has(column);
+    });
+  }
+  /** The cell of a line that is the active one: where the active column is not shown, the next that is. */
+  #columnOf(item) {
+    const columns = this.#columnsOf(item);
+    return columns.find((column) => COLUMNS.indexOf(column) >= this.#activeColumn) ?? columns[columns.length - 1];
   }
   #key(event) {
     if (event.target !== this.#root || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -1381,8 +1442,8 @@ var Grid = class {
     const step = steps[event.key];
     if (step !== void 0) this.#move(this.#active + step);
     else if (event.key === "ArrowRight" || event.key === "ArrowLeft") this.#sideways(event.key === "ArrowRight" ? 1 : -1, item);
-    else if (event.key === "Enter" || event.key === " ") item && this.#act(item, COLUMNS[this.#activeColumn]);
-    else if (event.key === "c" || event.key === "C") item && this.#copy(item, COLUMNS[this.#activeColumn]);
+    else if (event.key === "Enter" || event.key === " ") item && this.#act(item, this.#columnOf(item));
+    else if (event.key === "c" || event.key === "C") item && this.#copy(item, this.#columnOf(item));
     else return;
     event.preventDefault();
   }
@@ -1398,7 +1459,10 @@ var Grid = class {
   }
   #sideways(step, item) {
     if (item?.kind === "group" && this.#activeColumn === 0 && item.folded === step > 0) return this.hooks.fold(item.key);
-    this.#activeColumn = Math.max(0, Math.min(COLUMNS.length - 1, this.#activeColumn + step));
+    if (!item) return;
+    const columns = this.#columnsOf(item);
+    const at = Math.max(0, Math.min(columns.length - 1, columns.indexOf(this.#columnOf(item)) + step));
+    this.#activeColumn = COLUMNS.indexOf(columns[at]);
     this.paint();
     document.getElementById(this.#activeId())?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
@@ -1453,14 +1517,14 @@ function build(client2, entries2, query2) {
 }
 function arrange(client2, groups, query2, rows) {
   const items = [];
-  const widths = { total: [4, 0], available: [4, 0], locked: [4, 0] };
-  const missing = query2.view === "asset" ? accountsMissing(client2, query2) : [];
+  const widths = { total: [4, 0, 4], available: [4, 0, 4], locked: [4, 0, 4] };
+  const unproven = query2.view === "asset" ? accountsUnproven(client2, query2) : /* @__PURE__ */ new Map();
   const passes = test(query2);
   const order = sorter(query2);
   let shown = 0;
   const made = [...groups].map(([key, entries2]) => {
     const visible = entries2.filter(passes).sort(order);
-    return [group(client2, key, entries2, visible.length, query2, missing), visible];
+    return [group(client2, key, entries2, visible.length, query2, unproven), visible];
   });
   made.sort(([a, aRows], [b, bRows]) => groupOrder(query2, a, b, aRows, bRows));
   for (const [head, visible] of made) {
@@ -1483,6 +1547,7 @@ function widen(width, amount) {
   if (whole > width[0]) width[0] = whole;
   const fraction = point < 0 ? 0 : amount.length - point - 1;
   if (fraction > width[1]) width[1] = fraction;
+  if (whole + fraction > width[2]) width[2] = whole + fraction;
 }
 function test(query2) {
   const words = query2.find.toLowerCase().split(/\s+/).filter((word) => word !== "");
@@ -1497,16 +1562,21 @@ function small(row, show) {
     return show === "nodust" && comparePieces(pieces(decimal_exports.abs(amount)), DUST) < 0;
   });
 }
-function group(client2, key, entries2, shown, query2, missing) {
+function group(client2, key, entries2, shown, query2, unproven) {
   const folded = query2.turned.has(key) !== (query2.view === "asset" && entries2.length === 1);
   if (query2.view === "account") {
-    return { kind: "group", key, folded, shown, entries: entries2, missing: [] };
+    return { kind: "group", key, folded, shown, entries: entries2, stale: [], dead: false, lacking: [] };
   }
-  const stale = entries2.filter(({ row }) => client2.stateOf(row) !== "live").map(({ row }) => row.account);
-  const why = [...missing, ...[...new Set(stale)].filter((id) => !missing.some((text) => text.startsWith(id))).map((id) => `${id} stale`)];
   const sums = Object.fromEntries(AMOUNTS.map((name) => [name, sum2(entries2, name)]));
-  if (sums.total.unknown > 0) why.push(`${sums.total.unknown} of ${entries2.length} unknown`);
-  return { kind: "group", key, folded, shown, entries: entries2, asset: key, sums, missing: why };
+  const parts = new Set(entries2.map(({ row }) => accountKey(row)));
+  const without = [...unproven.keys()].filter((of) => !parts.has(of)).map((of) => client2.accounts.get(of)?.account ?? of);
+  const stale = entries2.filter(({ row }) => client2.stateOf(row) !== "live");
+  const told = stale.map(({ row }) => `${row.account} ${unproven.get(accountKey(row)) ?? client2.stateOf(row)}`);
+  const lacking = [];
+  if (without.length > 0) lacking.push(`without ${without.join(", ")}`);
+  if (leftOut(client2, query2, unproven)) lacking.push("rows were left out");
+  if (sums.total.unknown > 0) lacking.push(`${sums.total.unknown} of ${entries2.length} unknown`);
+  return { kind: "group", key, folded, shown, entries: entries2, asset: key, sums, stale: [...new Set(told)], dead: stale.length === entries2.length, lacking };
 }
 function sum2(entries2, name) {
   const known = [];
@@ -1518,16 +1588,18 @@ function sum2(entries2, name) {
   const unknown = entries2.length - known.length;
   return { amount: unknown > 0 ? void 0 : amount, known: amount, unknown };
 }
-function accountsMissing(client2, query2) {
-  const missing = [];
-  for (const account of client2.accounts.values()) {
+function accountsUnproven(client2, query2) {
+  const unproven = /* @__PURE__ */ new Map();
+  for (const [key, account] of client2.accounts) {
     if (query2.venue !== "" && account.venue !== query2.venue) continue;
     if (query2.account !== "" && account.account !== query2.account) continue;
     const state = client2.accountStateOf(account);
-    if (!isProven(state)) missing.push(`${account.account} ${state.replace("_", " ")}`);
+    if (!isProven(state)) unproven.set(key, state.replace("_", " "));
   }
-  if (missing.length === 0 && !client2.complete && query2.venue === "" && query2.account === "") missing.push("rows were left out");
-  return missing;
+  return unproven;
+}
+function leftOut(client2, query2, unproven) {
+  return unproven.size === 0 && !client2.complete && query2.venue === "" && query2.account === "";
 }
 function collate(a, b) {
   return a < b ? -1 : a > b ? 1 : 0;
@@ -1853,7 +1925,7 @@ function outgrown({ rows }) {
   const widths = model?.widths;
   return widths === void 0 || rows.some(({ row }) => ["total", "available", "locked"].some((name) => {
     const [whole = "", fraction = ""] = (row[name] ?? "").split(".");
-    return whole.length > widths[name][0] || fraction.length > widths[name][1];
+    return whole.length > widths[name][0] || fraction.length > widths[name][1] || whole.length + fraction.length > widths[name][2];
   }));
 }
 function linkText({ phase, problem, retryAt, since }) {

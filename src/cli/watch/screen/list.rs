@@ -1,7 +1,7 @@
 //! What is to be shown, in order: entries filtered, grouped, sorted, with totals that say whether they are whole. It draws nothing.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::super::text::columns;
 use super::super::wire::{Account, Row, RowKey};
@@ -233,32 +233,54 @@ fn is_small(entry: &Entry, show: Show) -> bool {
 
 /// Why no total across accounts is whole.
 #[derive(Default)]
-struct Missing {
+struct Missing<'a> {
     why: Vec<String>,
+    /// Accounts that are not proven.
+    unproven: Vec<&'a Account>,
     /// Rows may be missing altogether.
     part: bool,
 }
 
-impl Missing {
-    fn of(state: &State) -> Self {
+impl<'a> Missing<'a> {
+    fn of(state: &'a State) -> Self {
         let mut missing = Self::default();
         if !state.is_live() {
             missing.why.push("the gateway is not heard".to_owned());
         }
         for account in state.accounts.all().filter(|account| !account.is_proven()) {
-            missing.why.push(format!("{} {}", account.account, account.state.replace('_', " ")));
+            missing.unproven.push(account);
             // Before the first complete list nobody knows what is in it.
             missing.part |= account.last_confirmed_ts.is_none();
         }
-        if missing.why.is_empty() && !state.complete {
+        if missing.why.is_empty() && missing.unproven.is_empty() && !state.complete {
             missing.why.push("rows were left out".to_owned());
             missing.part = true;
         }
         missing
     }
+
+    /// Of one asset: what is in it and stale is one thing, that an account which may hold more is not in it another.
+    fn told(&self, state: &State, members: &[usize]) -> Vec<String> {
+        let rows = || members.iter().map(|place| &state.entries.all[*place].row);
+        let of =
+            |account: &Account, row: &Row| row.account.raw() == account.account.raw() && row.venue.raw() == account.venue.raw();
+        let mut told = self.why.clone();
+        for account in &self.unproven {
+            let (id, word) = (&account.account, account.state.replace('_', " "));
+            let is_in = rows().any(|row| of(account, row));
+            told.push(if is_in { format!("{id} {word}") } else { format!("without {id} ({word})") });
+        }
+        if state.is_live() {
+            // Rows may be doubted although their account is proven.
+            let is_told = |row: &Row| self.unproven.iter().any(|account| of(account, row));
+            let doubted = rows().filter(|row| !state.row_is_live(row) && !is_told(row));
+            told.extend(doubted.map(|row| &*row.account).collect::<BTreeSet<_>>().into_iter().map(|id| format!("{id} stale")));
+        }
+        told
+    }
 }
 
-fn group(state: &State, key: &str, members: &[usize], shown: usize, missing: &Missing) -> Group {
+fn group(state: &State, key: &str, members: &[usize], shown: usize, missing: &Missing<'_>) -> Group {
     let (all, query) = (&state.entries.all, &state.query);
     let sample = members.first().copied();
     let folded = query.turned.contains(key) != (query.view == View::Asset && members.len() == 1);
@@ -280,20 +302,7 @@ fn group(state: &State, key: &str, members: &[usize], shown: usize, missing: &Mi
     }
     group.title = sample.map_or_else(String::new, |place| all[place].row.asset.to_string());
     let sums: [Sum; 3] = std::array::from_fn(|column| sum(members.iter().map(|place| all[*place].row.amounts()[column])));
-    group.missing.clone_from(&missing.why);
-    if state.is_live() {
-        // Rows may be doubted although their account is proven.
-        let mut doubted: Vec<&str> = members
-            .iter()
-            .map(|place| &all[*place].row)
-            .filter(|row| !state.row_is_live(row))
-            .map(|row| &*row.account)
-            .collect();
-        doubted.sort_unstable();
-        doubted.dedup();
-        let told = |id: &str| missing.why.iter().any(|why| why.split(' ').next() == Some(id));
-        group.missing.extend(doubted.into_iter().filter(|id| !told(id)).map(|id| format!("{id} stale")));
-    }
+    group.missing = missing.told(state, members);
     if sums[0].unknown > 0 {
         group.missing.push(format!("{} of {} unknown", sums[0].unknown, members.len()));
     }

@@ -163,7 +163,7 @@ fn a_part_is_never_a_total() {
     young["last_confirmed_ts"] = Value::Null;
     desk.update(20, json!([young]), json!([row("b", "BTC", Some("0.25"))]));
     let line = desk.line("▾ BTC");
-    assert!(line.contains("INCOMPLETE: c syncing (known part 1.75)"), "{line}");
+    assert!(line.contains("INCOMPLETE: without c (syncing) (known part 1.75)"), "{line}");
     assert!(!line.split("INCOMPLETE").next().unwrap().contains("1.75"), "{line}");
 }
 
@@ -174,6 +174,8 @@ fn a_sum_of_last_known_values_is_marked() {
     desk.update(10, json!([account("b", "stale")]), json!([]));
     let line = desk.line("▾ BTC");
     assert!(line.contains("1.75") && line.contains("INCOMPLETE: b stale"), "{line}");
+    // What it has no part of may hold more of it, and is not what is stale in it.
+    assert!(desk.line("ETH").contains("INCOMPLETE: without b (stale)"), "{}", desk.line("ETH"));
 }
 
 #[test]

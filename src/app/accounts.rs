@@ -217,12 +217,13 @@ impl Accounts {
     /// What a later run should know.
     pub(super) fn keep(&self) -> State {
         let (accounts, origins): (Vec<_>, _) = self.running.lock().values().map(|a| (a.idx, origin(&a.config))).unzip();
-        let all = self.store.changes_since(0, &accounts, &Filter::default(), Channel::Balances);
+        // One account at a time: the store is not held up for the rows of all of them at once.
+        let rows = |idx| self.store.changes_since(0, &[idx], &Filter::default(), Channel::Balances).balances;
         State {
             written: self.clock.now().unix,
             nonces: self.shared.nonce_marks(),
             origins,
-            rows: all.balances.iter().map(|row| KeptRow::of(row)).collect(),
+            rows: accounts.into_iter().flat_map(rows).map(|row| KeptRow::of(&row)).collect(),
         }
     }
 

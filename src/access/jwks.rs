@@ -167,7 +167,8 @@ impl KeySet {
 
     /// Does the last good document hold this key? Before the first nobody knows.
     pub(super) fn holds(&self, mark: KeyMark) -> bool {
-        self.keys.load().iter().any(|key| key.mark == mark) || !self.is_loaded()
+        // In this order: the keys are in place before they count as loaded.
+        !self.is_loaded() || self.keys.load().iter().any(|key| key.mark == mark)
     }
 
     /// How many good documents there were: after another one, another key may be withdrawn.

@@ -144,6 +144,9 @@ impl View {
         let good = |frames: &Frames| {
             frames.cut >= held && self.is_newest(frames) && (0..=SHARED_FOR_MS).contains(&(now.0 - frames.ts.0))
         };
+        if let Some(frames) = self.snapshots.held(reason, good) {
+            return frames;
+        }
         self.aside(|| self.snapshots.get(reason, good, || self.encode_snapshot(reason, self.read_all(), now)))
     }
 
@@ -159,7 +162,10 @@ impl View {
             let bytes: usize = frames.texts.iter().map(|text| text.frame().len()).sum();
             bytes <= MAX_KEPT_BYTES || now.0 - frames.ts.0 <= SHARED_FOR_MS
         };
-        self.snapshots.0.lock().retain(|(_, frames)| is_kept(frames));
+        // Where one is being written just now, there is a next time.
+        if let Some(mut held) = self.snapshots.0.try_lock() {
+            held.retain(|(_, frames)| is_kept(frames));
+        }
     }
 
     /// What changed after `cursor`, as one update that follows the frame with gsn `prev`. A reader too far behind gets a snapshot.
@@ -254,6 +260,12 @@ impl<K> Default for Shared<K> {
 }
 
 impl<K: PartialEq> Shared<K> {
+    /// The frames another reader was just given for the same question, without waiting for who makes some.
+    fn held(&self, key: K, good: impl Fn(&Frames) -> bool) -> Option<Arc<Frames>> {
+        let held = self.0.try_lock()?;
+        held.iter().find(|(k, frames)| *k == key && good(frames)).map(|(_, frames)| Arc::clone(frames))
+    }
+
     /// The frames another reader was just given for the same question, if they are still good. Who asks meanwhile waits for them.
     fn get(&self, key: K, good: impl Fn(&Frames) -> bool, encode: impl FnOnce() -> Frames) -> Arc<Frames> {
         let mut held = self.0.lock();

@@ -17,7 +17,7 @@ pub use event::{
     Absence, AccountPush, Field, Freshness, OrderUpdate, Reconcile, RowUpdate, Scope, Snapshot, VenueEvent, Verdict,
 };
 pub use filter::{Filter, MAX_FILTER_ENTRIES};
-pub use row::{Balance, Cause, CauseKind, Extra, LastKnown, MAX_ASSET_CHARS, Name, Order, Origin, RowState};
+pub use row::{Balance, Cause, CauseKind, Extra, LastKnown, MAX_ASSET_CHARS, Name, Order, Origin, RowState, cut_name, is_name};
 pub use time::{Mono, Now, UnixMs};
 
 #[cfg(test)]

@@ -15,6 +15,19 @@ pub const MAX_ASSET_CHARS: usize = 128;
 /// A short text of the venue's: wallet, asset, order id, status.
 pub type Name = CompactString;
 
+/// May a row's asset or wallet be called so? It has 1 to [`MAX_ASSET_CHARS`] characters.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && (text.len() <= MAX_ASSET_CHARS || text.chars().nth(MAX_ASSET_CHARS).is_none())
+}
+
+/// A name as a venue wrote it. One that no row may have is cut, and stays such a one: nobody can make us keep it whole.
+pub fn cut_name(text: &str) -> Name {
+    match text.char_indices().nth(MAX_ASSET_CHARS + 1) {
+        Some((end, _)) => Name::from(&text[..end]),
+        None => Name::from(text),
+    }
+}
+
 /// How far one row can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -10,7 +10,7 @@ use super::table::Table;
 use crate::model::{
     Absence, AccountKey, AccountPush, AccountRecord, AccountState, Amount, Balance, Cause, CauseKind, Facts, Field, Freshness,
     MAX_ASSET_CHARS, Mono, Name, Now, Order, OrderUpdate, Reason, ReasonCode, Reconcile, RowState, RowUpdate, Scope, Snapshot,
-    UnixMs, VenueEvent, Verdict,
+    UnixMs, VenueEvent, Verdict, is_name,
 };
 
 /// Most orders kept per account; the oldest final ones are forgotten first.
@@ -205,7 +205,7 @@ impl Ledger {
             }
             VenueEvent::Omitted(reason) => {
                 c.omitted = true;
-                self.omitted.note(None, reason, c.now.mono);
+                self.omitted.note(None, None, reason, c.now.mono);
                 self.refresh_state(c);
             }
             VenueEvent::Partial(partial) => self.partial = partial,
@@ -351,6 +351,9 @@ impl Ledger {
         if found.is_none() && !self.admits(c, &update) {
             return None;
         }
+        if !self.omitted.is_empty() && matches!(update.total, Field::Is(_) | Field::Derived(_)) {
+            c.settled |= self.omitted.show(&update.wallet, &update.asset);
+        }
         // What an unproven row holds beyond the message is vouched for by nobody.
         let unproven = found.filter(|slot| self.balances.note(*slot).proven_in != self.generation);
         let whole = unproven.is_none_or(|slot| withdraw(self.balances.row(slot), &mut update));
@@ -378,8 +381,7 @@ impl Ledger {
 
     /// May a new row be added? A refusal is told in the account's state, never silent.
     fn admits(&mut self, c: &mut Commit, update: &RowUpdate) -> bool {
-        let fits = |name: &Name| !name.is_empty() && name.chars().count() <= MAX_ASSET_CHARS;
-        let reason = if !fits(&update.wallet) || !fits(&update.asset) {
+        let reason = if !is_name(&update.wallet) || !is_name(&update.asset) {
             Reason::new(
                 ReasonCode::ProtocolError,
                 format!("a row was left out: its name is empty or over {MAX_ASSET_CHARS} characters"),
@@ -389,7 +391,7 @@ impl Ledger {
         } else {
             return true;
         };
-        self.omitted.note(Some(&update.wallet), reason, c.now.mono);
+        self.omitted.note(Some(&update.wallet), None, reason, c.now.mono);
         self.refresh_state(c);
         false
     }
@@ -399,7 +401,9 @@ impl Ledger {
         let mut verdict = Verdict::default();
         let Snapshot { freshness, scope, rows } = snapshot;
         let settles = scope == Scope::Account && !c.omitted;
-        c.settled |= !c.omitted && self.omitted.settle(&scope, freshness);
+        if !c.omitted {
+            self.settle_omissions(c, &scope, freshness, &mut verdict);
+        }
         // A list of some wallets in the stream is how a venue tells of changes; any other repeats what should be known.
         let audits = freshness != Freshness::Stream || scope == Scope::Account;
         let mut listed = vec![false; self.balances.len()];
@@ -409,6 +413,10 @@ impl Ledger {
                 *place = true;
             }
             if found.is_some_and(|slot| self.is_newer(slot, freshness)) {
+                continue;
+            }
+            if let Some(slot) = found.filter(|_| update.is_silent()) {
+                self.unprove_row(c, slot);
                 continue;
             }
             if let Some(slot) = found.filter(|slot| self.is_contestable(*slot, freshness)) {
@@ -481,9 +489,11 @@ impl Ledger {
         } else {
             assets.iter().filter_map(|asset| self.balances.find((wallet, asset))).collect()
         };
-        let shown = slots.iter().filter(|slot| self.balances.row(**slot).total.is_some()).count();
-        if shown < assets.len() {
-            self.lacks(c, &wallet.into());
+        for asset in assets {
+            let slot = self.balances.find((wallet, asset));
+            if slot.is_none_or(|slot| self.balances.row(slot).total.is_none()) {
+                self.lacks(c, &wallet.into(), asset);
+            }
         }
         slots.into_iter().for_each(|slot| self.unprove_row(c, slot));
     }
@@ -495,11 +505,19 @@ impl Ledger {
         self.restate_row(c, slot);
     }
 
-    /// Something is held in the wallet, and no row says how much.
-    fn lacks(&mut self, c: &mut Commit, wallet: &Name) {
+    /// Something is held, and no row says how much.
+    fn lacks(&mut self, c: &mut Commit, wallet: &Name, asset: &Name) {
         let text = "the venue told of an asset in words that could not be read or believed, and nothing else is known of it";
-        self.omitted.note(Some(wallet), Reason::new(ReasonCode::ProtocolError, text), c.now.mono);
+        let asset = Some(asset).filter(|asset| is_name(asset));
+        self.omitted.note(Some(wallet), asset, Reason::new(ReasonCode::ProtocolError, text), c.now.mono);
         self.refresh_state(c);
+    }
+
+    /// A list was read whole.
+    fn settle_omissions(&mut self, c: &mut Commit, scope: &Scope, freshness: Freshness, verdict: &mut Verdict) {
+        let settled = self.omitted.settle(scope, freshness);
+        c.settled |= settled.any;
+        verdict.doubted += settled.doubted;
     }
 
     fn drifted(&mut self, c: &mut Commit) {
@@ -519,8 +537,10 @@ impl Ledger {
     fn reconcile(&mut self, c: &mut Commit, reconcile: Reconcile) -> Verdict {
         let asked = Freshness::Asked { sent: reconcile.sent };
         let is_whole = reconcile.absence == Absence::Zero && !c.omitted;
-        c.settled |= is_whole && self.omitted.settle(&reconcile.scope, asked);
         let mut verdict = Verdict::default();
+        if is_whole {
+            self.settle_omissions(c, &reconcile.scope, asked, &mut verdict);
+        }
         let mut listed = vec![false; self.balances.len()];
         let mut is_read = true;
         for update in reconcile.rows {
@@ -549,7 +569,7 @@ impl Ledger {
                 }
             }
         }
-        if verdict.doubted == 0 && is_read {
+        if verdict.doubted == 0 && is_read && !c.omitted {
             self.confirm(c);
         }
         verdict

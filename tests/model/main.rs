@@ -323,7 +323,7 @@ fn a_connection_woken_while_its_own_task_holds_it_is_told_the_last_commit() {
     check(move || {
         let gateway = Gateway::new(&alice);
         let (stream, mut peer) = Peer::pair(&registered);
-        let line = Line { stream, read: masked(SUBSCRIBE), waiting: None };
+        let line = Line { stream, answer: Bytes::new(), read: masked(SUBSCRIBE), waiting: None };
         let identity = Some(gateway.identity.clone());
         // The real connection: its task answers the request and looks for news, while the hub wakes it for the commits.
         let drain = Drain::default();

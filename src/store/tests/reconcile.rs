@@ -197,7 +197,17 @@ fn a_row_that_an_answer_lists_without_a_word_loses_its_proof_and_nothing_else() 
     b.compare(&["BTC 2/2/0", "USD 5/5/0", "NEW =/=/="]);
     assert_eq!((b.rows().len(), b.state(), b.since(0).complete), (2, AccountState::Degraded, false));
     b.compare(&["BTC 2/2/0", "USD 5/5/0"]);
+    b.compare(&["BTC 2/2/0", "USD 5/5/0"]);
     assert_eq!((b.state(), b.since(0).complete), (AccountState::Live, true));
+}
+
+#[test]
+fn a_row_that_an_asked_list_names_without_a_word_keeps_its_numbers() {
+    let mut b = Bench::live(&["BTC 3/2/1"]);
+    b.reopen();
+    let sent = b.now.mono;
+    b.say([asked(sent, &["BTC =/=/="]), VenueEvent::Synced, unproven(&["BTC"])]);
+    assert_eq!((b.rows(), b.since(0).complete), (vec!["BTC 3/2/1 stale".to_owned()], true));
 }
 
 #[test]

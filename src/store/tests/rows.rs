@@ -204,8 +204,37 @@ fn an_asset_without_a_row_that_could_not_be_read_makes_the_account_incomplete_un
     // A list that still holds it changes nothing, not even for a moment.
     b.say([list(&["BTC 1/1/0"]), unproven(&["NEW"])]);
     assert_eq!((whole(&b), b.record().since), ((AccountState::Degraded, false), since));
+    // A single answer may lag behind what was not understood: it asks for another.
+    let verdict = b.say([compared(b.now.mono, Scope::Account, Absence::Zero)]).unwrap();
+    assert_eq!((verdict.doubted, whole(&b)), (1, (AccountState::Degraded, false)));
     b.say([compared(b.now.mono, Scope::Account, Absence::Zero)]);
     assert_eq!(whole(&b), (AccountState::Live, true));
+    // The stream's own list does not lag, and a push shows what was lacking.
+    for shown in [list(&["BTC 1/1/0"]), push(&["NEW 3/3/0"])] {
+        b.say([unproven(&["NEW"])]);
+        assert_eq!(whole(&b), (AccountState::Degraded, false));
+        b.say([shown]);
+        assert_eq!(whole(&b), (AccountState::Live, true));
+    }
+}
+
+#[test]
+fn what_many_wallets_lack_is_over_wallet_by_wallet() {
+    let mut b = Bench::live(&["BTC 1/1/0"]);
+    let wallets: Vec<Name> = (0..500).map(|n| format!("w{n}").as_str().into()).collect();
+    b.say(wallets.iter().map(|wallet| VenueEvent::Unproven { wallet: wallet.clone(), assets: vec!["X".into(), "Y".into()] }));
+    assert!(!b.since(0).complete);
+    let (last, rest) = wallets.split_last().unwrap();
+    let compared = |b: &mut Bench, wallets: &[Name]| {
+        for _ in 0..2 {
+            let scope = Scope::Wallets(wallets.to_vec());
+            b.say([VenueEvent::Reconcile(Reconcile { sent: b.now.mono, scope, absence: Absence::Zero, rows: Vec::new() })]);
+        }
+    };
+    compared(&mut b, rest);
+    assert!(!b.since(0).complete);
+    compared(&mut b, std::slice::from_ref(last));
+    assert_eq!((b.state(), b.since(0).complete), (AccountState::Live, true));
 }
 
 #[test]

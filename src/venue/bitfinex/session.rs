@@ -446,7 +446,7 @@ impl Stream {
         out.event(VenueEvent::Unsynced(AccountPush::Maintenance(reason)));
     }
 
-    /// Step 9: REST answers for the whole account. Where one of its rows cannot be read, absence from the others proves nothing. A `null`
+    /// Step 9: REST answers for the whole account. Where one of its rows does not name itself, absence from the others proves nothing. A `null`
     /// there is no news: the row keeps what it has.
     fn on_listing(&mut self, listing: Listing<'_>, out: &mut Out) {
         let (mut rows, mut unreadable) = (Vec::with_capacity(listing.rows.len()), Unreadable::default());
@@ -461,17 +461,17 @@ impl Stream {
                     }
                     rows.push(update);
                 }
-                Err(bad) => {
-                    unreadable.take(bad);
-                }
+                Err(bad) => rows.extend(unreadable.take(bad)),
             }
         }
         if let Some(error) = unreadable.first {
             out.malformed(format!("REST wallets: {error}"));
+        }
+        if unreadable.nameless {
             let text = "the venue's REST answer holds a row that cannot be read, so it was not compared";
             out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
         }
-        let absence = if unreadable.first.is_none() { Absence::Zero } else { Absence::Nothing };
+        let absence = if unreadable.nameless { Absence::Nothing } else { Absence::Zero };
         self.asked = listing.sent;
         out.event(VenueEvent::Reconcile(Reconcile { sent: listing.sent, scope: Scope::Account, absence, rows }));
     }

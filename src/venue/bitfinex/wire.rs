@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::model::{Amount, Cause, CauseKind, Extra, MAX_ASSET_CHARS, Name};
+use crate::model::{Amount, Cause, CauseKind, Extra, Name, cut_name, is_name};
 
 /// Longest META kept in a cause, in bytes. A longer one is left out whole: half a JSON object is none.
 const MAX_META_BYTES: usize = 4096;
@@ -407,12 +407,7 @@ fn kind(reason: Option<Cow<'_, str>>, description: &str) -> CauseKind {
 
 fn name(raw: Option<&RawValue>, field: &'static str) -> Result<Name, WireError> {
     let text = string(raw.ok_or(WireError::Missing(field))?).ok_or(WireError::Field(field))?;
-    Ok(Name::from(text))
-}
-
-/// May a row have this name?
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 4 * MAX_ASSET_CHARS && text.chars().count() <= MAX_ASSET_CHARS
+    Ok(cut_name(&text))
 }
 
 fn required(raw: Option<&RawValue>, field: &'static str) -> Result<Amount, WireError> {

@@ -51,6 +51,8 @@ const DOUBT_MS: u64 = 1_500;
 const ASK_GAP_MS: u64 = 2_000;
 /// Nor do frames of which nothing can be read: the host's budget serves other accounts too.
 const GARBAGE_GAP_MS: u64 = 10_000;
+/// When a list is asked for again that could not be read whole, where no comparisons are wanted.
+const AGAIN_MS: u64 = 30_000;
 /// Most tokens that are doubted at once; a venue that makes us doubt more is left.
 const MAX_DOUBTS: usize = 10_000;
 /// A question that the host's budget puts off by more than this is told of: rows are older than the period promises.
@@ -393,6 +395,7 @@ impl P99Session {
         let (rows, nameless) = Self::without_nameless(vec![row], out);
         if !nameless.is_empty() {
             out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: nameless });
+            self.ask_by(now.mono, now);
         }
         let Some(row) = rows.into_iter().next() else { return };
         if let Some(ts) = row.ts {
@@ -579,6 +582,7 @@ impl P99Session {
             out.malformed(format!("GET /spot/balances: {error}"));
         }
         let (rows, mut unproven) = Self::without_nameless(listing.rows, out);
+        let is_whole = listing.problem.is_none() && unproven.is_empty();
         if listing.has_unnamed {
             let text = "REST lists a row that does not say which token it is of";
             out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
@@ -606,7 +610,11 @@ impl P99Session {
         if !self.doubts.is_empty() {
             self.ask_by(now.mono, now);
         }
-        let pause = self.account.options.reconcile_ms;
+        let pause = match self.account.options.reconcile_ms {
+            // No comparisons are wanted, but this one is not over.
+            0 if !is_whole => AGAIN_MS,
+            pause => pause,
+        };
         if pause > 0 {
             let pause = if asking.whole { pause.min(FIRST_RECONCILE_MS) } else { pause };
             let at = now.mono.plus_ms(self.jittered(pause));

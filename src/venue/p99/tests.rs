@@ -159,8 +159,11 @@ impl Hand {
     }
 
     fn sharing(shared: &Shared) -> Self {
-        let spec = testkit::spec(&(VENUE.sample)());
-        let session = (VENUE.connect)(&spec, shared).unwrap().session(7);
+        Self::of(&testkit::spec(&(VENUE.sample)()), shared)
+    }
+
+    fn of(spec: &AccountSpec, shared: &Shared) -> Self {
+        let session = (VENUE.connect)(spec, shared).unwrap().session(7);
         let now = Now { mono: Mono(1_000_000), unix: UnixMs(OPENED_S * 1000) };
         let mut hand = Self { session, now, call: None, closed: None };
         hand.act(|session, now, out| session.on_open(now, out));

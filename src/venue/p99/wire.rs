@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Amount, Field, MAX_ASSET_CHARS, Name, RowUpdate, UnixMs};
+use crate::model::{Amount, Field, Name, RowUpdate, UnixMs, cut_name, is_name};
 use crate::venue::Reply;
 
 /// The one channel we follow.
@@ -43,7 +43,7 @@ pub(super) enum Incoming<'a> {
 /// One token's balance. Whole: a push replaces the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
-    /// Of any length: see [`Row::is_nameless`].
+    /// It may be none that a row can have: see [`Row::is_nameless`].
     pub token: Name,
     pub available: Amount,
     pub frozen: Amount,
@@ -54,7 +54,7 @@ pub(super) struct Row {
 impl Row {
     /// Is this no name that a row can have?
     pub fn is_nameless(&self) -> bool {
-        self.token.is_empty() || self.token.chars().count() > MAX_ASSET_CHARS
+        !is_name(&self.token)
     }
 
     /// Does it say that nothing is held?
@@ -249,7 +249,7 @@ fn row(raw: &RawRow<'_>) -> Result<Row, &'static str> {
 }
 
 fn token(raw: Option<&RawValue>) -> Option<Name> {
-    string(raw).map(|text| Name::from(&*text))
+    string(raw).map(|text| cut_name(&text))
 }
 
 /// A JSON string's text, copied only where it holds an escape. `None`: absent, or no string.

@@ -169,11 +169,15 @@ fn the_rest_duty_recovers() {
 }
 
 #[test]
-fn an_unreadable_rest_row_makes_absence_prove_nothing() {
+fn an_unreadable_rest_row_is_named_and_one_without_a_name_makes_absence_prove_nothing() {
     let body = r#"[["exchange","BTC",1,0,null,null,null],["exchange","USD",1]]"#;
     let malformed = "malformed: REST wallets: field UNSETTLED_INTEREST is missing";
-    let expected = ["duty fine", malformed, "omitted protocol_error", "reconcile Nothing [exchange BTC 1/keep]"];
-    assert_eq!(answered(Ok((200, body))).0, expected);
+    let compared = "reconcile Zero [exchange BTC 1/keep, exchange USD keep/keep]";
+    assert_eq!(answered(Ok((200, body))).0, ["duty fine", malformed, compared]);
+    let body = body.replace("\"USD\",1", "null,1,0,null,null,null");
+    let malformed = "malformed: REST wallets: field CURRENCY cannot be read";
+    let compared = "reconcile Nothing [exchange BTC 1/keep]";
+    assert_eq!(answered(Ok((200, &body))).0, ["duty fine", malformed, "omitted protocol_error", compared]);
 }
 
 #[test]

@@ -355,3 +355,16 @@ fn a_row_without_a_token_is_left_out_aloud() {
     let told = hand.answer(200, r#"[{"available":"1","frozen":"0"}]"#);
     assert_eq!(told, ["malformed", "syncing reconcile_failed"], "rows that nobody can name are no list");
 }
+
+#[test]
+fn a_list_that_could_not_be_read_whole_is_asked_for_again_even_without_comparisons() {
+    let mut spec = testkit::spec(&(VENUE.sample)());
+    spec.options = Options::new(options(&[("reconcile_ms", 0)]));
+    let mut hand = Hand::of(&spec, &Shared::default()).ask();
+    hand.answer(200, ODD);
+    hand.until_call(10_000);
+    assert!(hand.call.is_some());
+    hand.answer(200, include_str!("../fixtures/rest_balances_object.json"));
+    hand.until_call(10_000);
+    assert!(hand.call.is_none(), "that is over");
+}

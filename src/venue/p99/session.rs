@@ -381,23 +381,16 @@ impl P99Session {
         self.close(out, class, reason, text);
     }
 
-    /// The rows, and the names of what is held and no row can show.
-    fn without_nameless(rows: Vec<Row>, out: &mut Out) -> (Vec<Row>, Vec<Name>) {
-        let (nameless, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_nameless);
-        if !nameless.is_empty() {
-            out.malformed("token: no name of 1 to 128 characters");
-        }
-        (rows, nameless.into_iter().filter(|row| !row.is_zero()).map(|row| row.token).collect())
-    }
-
     /// 5.
     fn on_push(&mut self, now: Now, row: Row, out: &mut Out) {
-        let (rows, nameless) = Self::without_nameless(vec![row], out);
-        if !nameless.is_empty() {
-            out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: nameless });
-            self.ask_by(now.mono, now);
+        if row.is_nameless() {
+            out.malformed("token: no name of 1 to 128 characters");
+            if !row.is_zero() {
+                out.event(VenueEvent::Unproven { wallet: WALLET.into(), assets: vec![row.token] });
+                self.ask_by(now.mono, now);
+            }
+            return;
         }
-        let Some(row) = rows.into_iter().next() else { return };
         if let Some(ts) = row.ts {
             let room = self.last_ts.len() < MAX_ROWS;
             match self.last_ts.get_mut(&row.token) {
@@ -581,14 +574,13 @@ impl P99Session {
         if let Some(error) = &listing.problem {
             out.malformed(format!("GET /spot/balances: {error}"));
         }
-        let (rows, mut unproven) = Self::without_nameless(listing.rows, out);
-        let is_whole = listing.problem.is_none() && unproven.is_empty();
+        let (is_whole, mut unproven) = (listing.problem.is_none(), listing.nameless);
         if listing.has_unnamed {
             let text = "REST lists a row that does not say which token it is of";
             out.event(VenueEvent::Omitted(Reason::new(ReasonCode::ProtocolError, text)));
         }
         let unsaid = listing.unreadable.iter().map(|token| RowUpdate::new(WALLET, token.clone()));
-        let rows = rows.into_iter().map(Row::update).chain(unsaid).collect();
+        let rows = listing.rows.into_iter().map(Row::update).chain(unsaid).collect();
         if asking.whole {
             let freshness = Freshness::Asked { sent: asking.sent };
             out.event(VenueEvent::Snapshot(Snapshot { freshness, scope: Scope::Account, rows }));

@@ -96,6 +96,8 @@ pub(super) struct Listing {
     pub rows: Vec<Row>,
     /// Tokens that are listed without readable amounts, or with two: what the venue says of them nobody knows.
     pub unreadable: Vec<Name>,
+    /// What is held under names that no row can have.
+    pub nameless: Vec<Name>,
     /// A row does not say which token it is of.
     pub has_unnamed: bool,
     /// The first thing that is wrong.
@@ -214,6 +216,10 @@ pub(super) fn balances(body: &[u8]) -> Result<Listing, WireError> {
                 WireError::Twice
             }
             Some((token, raw)) => match row(raw) {
+                Ok(row) if row.is_nameless() => {
+                    listing.nameless.extend((!row.is_zero()).then_some(token));
+                    WireError::Field("token")
+                }
                 Ok(row) => {
                     listing.rows.push(row);
                     continue;

@@ -86,15 +86,15 @@ fn a_row_that_cannot_be_read_concerns_its_own_token_alone() {
     let ok = || vec![row("OK", "1", "0", None)];
     for amount in ["\"abc\"", "null", "\" 1\"", "true", "\"1e999\""] {
         let problem = Some(WireError::Field("available"));
-        let read = Listing { rows: ok(), unreadable: vec!["ODD".into()], has_unnamed: false, problem };
+        let read = Listing { rows: ok(), unreadable: vec!["ODD".into()], problem, ..listing(vec![]) };
         assert_eq!(of(&format!(r#"{{"token":"ODD","available":{amount},"frozen":"0"}}"#)), Ok(read), "{amount}");
     }
     for unnamed in [r#"{"available":"1","frozen":"0"}"#, r#"{"token":7,"available":"1","frozen":"0"}"#, "[]", "null"] {
         let problem = Some(WireError::Field("token"));
-        assert_eq!(of(unnamed), Ok(Listing { rows: ok(), unreadable: vec![], has_unnamed: true, problem }), "{unnamed}");
+        assert_eq!(of(unnamed), Ok(Listing { rows: ok(), has_unnamed: true, problem, ..listing(vec![]) }), "{unnamed}");
     }
     let twice = r#"{"token":"T","available":"0","frozen":"0"},{"token":"T","available":"1","frozen":"0"}"#;
-    let read = Listing { rows: ok(), unreadable: vec!["T".into()], has_unnamed: false, problem: Some(WireError::Twice) };
+    let read = Listing { rows: ok(), unreadable: vec!["T".into()], problem: Some(WireError::Twice), ..listing(vec![]) };
     assert_eq!(of(twice), Ok(read));
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `cargo test --test sim` lives 1,000 worlds and every seed of `seeds.txt`. `SEED=7 cargo test --test sim -- seeds` lives one and prints
 //! what happens in it. `SIM_SEEDS=100000 cargo test --release --test sim -- --nocapture seeds` lives so many and tells the figures;
-//! with `SIM_STOP=1` the first world that fails is the last, with `SIM_TAME=1` none is wild (`wild.rs`; so are those of `seeds.txt`). `scripts/mutations` breaks safeguards one by one (`mutations.toml`).
+//! with `SIM_STOP=1` the first world that fails is the last, with `SIM_TAME=1` none is wild (`wild.rs`; those of `seeds.txt` say of
+//! themselves which they are). `scripts/mutations` breaks safeguards one by one (`mutations.toml`).
 
 mod conformance;
 mod measured;
@@ -57,11 +58,6 @@ fn one(seed: u64, trace: bool) -> Result<Outcome, String> {
     lived(seed, is_wild, trace)
 }
 
-/// For seeds that found something when there were no wild worlds.
-fn tame(seed: u64, trace: bool) -> Result<Outcome, String> {
-    lived(seed, false, trace)
-}
-
 fn lived(seed: u64, is_wild: bool, trace: bool) -> Result<Outcome, String> {
     catch_unwind(AssertUnwindSafe(|| live(seed, &LIST, &knows, is_wild, trace))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -70,7 +66,7 @@ fn lived(seed: u64, is_wild: bool, trace: bool) -> Result<Outcome, String> {
 }
 
 /// Lives many worlds on all processors. Tells what each gave, in the order of seeds.
-fn many(seeds: &[u64], one: fn(u64, bool) -> Result<Outcome, String>) -> Vec<(u64, Result<Outcome, String>)> {
+fn many(seeds: &[u64], one: impl Fn(u64, bool) -> Result<Outcome, String> + Sync) -> Vec<(u64, Result<Outcome, String>)> {
     let (next, results) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let stops = std::env::var_os("SIM_STOP").is_some();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -135,8 +131,12 @@ fn seeds_keep_every_promise() {
 fn seeds_that_once_failed_do_not_fail_again() {
     let begun = std::time::Instant::now();
     let lines = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    let seeds: Vec<u64> = lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
-    judge(&many(&seeds, tame), begun.elapsed());
+    let words = |line: &'static str| line.split_once(' ').expect("a seed, and what it found");
+    let (wild, tame): (Vec<_>, Vec<_>) = lines.map(words).partition(|(_, found)| found.starts_with("wild: "));
+    for (seeds, is_wild) in [(wild, true), (tame, false)] {
+        let seeds: Vec<u64> = seeds.into_iter().map(|(seed, _)| seed.parse().unwrap()).collect();
+        judge(&many(&seeds, |seed, trace| lived(seed, is_wild, trace)), begun.elapsed());
+    }
 }
 
 #[test]

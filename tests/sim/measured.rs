@@ -208,8 +208,12 @@ neither that nor how often it may be asked; a smaller `reconcile_ms` brings it n
 simulated hours, 37.6 million events (79,700 a second, 472 s in all), 4.2 million moves of money, 9.2 million frames of
 venues, 7.2 million comparisons of a client with the store; exact again 217 s after the last fault at most. The first sweep failed in
 50 worlds: what it found is in `tests/sim/seeds.txt` and, broken again on purpose, on the [page of safeguards](safeguards.md).
-Those worlds were all tame. Of the present ones, of which every second is wild (see the page of safeguards), 1,700 were lived in a
-development build, none failed; a sweep is yet to be run.
+Those worlds were all tame. Of the present ones every second is wild (see the page of safeguards). A sweep of 100,000 of them (2,503 hours,
+39.8 million events) found one account that passed for whole because one REST answer lagged behind a row that could not be read; since
+then two must agree. Of 60,000 others (1,505 hours, 24.4 million events, 101,500 a second on two processors) no client was told anything
+wrong, and two worlds were not exact again within their bound. In one a reader with a pace of 3 s had something to await at each look. In
+the other the network doubled Synthesis' refusal of an address, which names none: the second passed for the answer to the next question,
+every address for refused, and the account stayed `stale` until it was tried anew, some minutes later.
 ";
 
 #[test]
